@@ -1,0 +1,102 @@
+"""The one error tree; the command line turns each into a sentence and an exit code.
+
+CoinferError
+├── InputError            a file or an argument that is not what it should be
+│   ├── ProblemError      ... in a problem
+│   ├── ProfileError      ... in a profile or its measurements
+│   └── RequestError      ... in the requests to be run
+├── PlanMismatch          the plan belongs to another problem
+├── CertificateError      a claim of a plan is not true
+├── BackendMissing        an optional package or counter that is not installed
+├── EndpointError         an endpoint that cannot be reached or does not keep its protocol
+├── Infeasible            proven: no decision keeps every budget (exit code 3)
+└── LimitReached          a limit was hit before any decision was found (exit code 4)
+
+A solver never raises the last two: it returns a status. They are raised only where a caller asked for a plan
+and there is none.
+"""
+
+from __future__ import annotations
+
+
+class CoinferError(Exception):
+    """Base of every error coinfer raises on purpose."""
+
+    exit_code = 2
+
+
+class InputError(CoinferError, ValueError):
+    """A value that is no valid input: where it stands, what was expected, what was found.
+
+    Parameters
+    ----------
+    where
+        Path of the value inside its file, as in ``experts[2].latency_s``.
+    expected
+        What would have been right, in words.
+    found
+        The value itself; shortened when long.
+    """
+
+    def __init__(self, where: str, *, expected: str, found: object) -> None:
+        self.where = where
+        self.expected = expected
+        self.found = found
+        super().__init__(f"{where}: expected {expected}; found {_short(found)}")
+
+    def inside(self, outer: str) -> InputError:
+        """Return the same error with ``outer`` put before its path."""
+        separator = "" if self.where.startswith("[") or not self.where else "."
+        return type(self)(f"{outer}{separator}{self.where}", expected=self.expected, found=self.found)
+
+
+class ProblemError(InputError):
+    """A problem that no solver could put right."""
+
+
+class ProfileError(InputError):
+    """A profile or a measurement that is not a fact."""
+
+
+class RequestError(InputError):
+    """A request that cannot be run."""
+
+
+class PlanMismatch(CoinferError):  # noqa: N818
+    """The plan was made for another problem or another program version."""
+
+
+class CertificateError(CoinferError):
+    """A claim of the plan was re-checked and is not true."""
+
+
+class BackendMissing(CoinferError):  # noqa: N818
+    """A package, program or counter that this step needs is not there."""
+
+
+class EndpointError(CoinferError):
+    """An endpoint that cannot be reached, hangs, or answers outside its protocol."""
+
+
+class Infeasible(CoinferError):  # noqa: N818
+    """Proven: no decision satisfies every constraint."""
+
+    exit_code = 3
+
+
+class LimitReached(CoinferError):  # noqa: N818
+    """A limit was hit before any decision was found."""
+
+    exit_code = 4
+
+
+def _short(value: object) -> str:
+    """Show ``value`` in at most 120 characters."""
+    text = value if isinstance(value, Plain) else repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+class Plain(str):
+    """A ``found`` that is words about a value, not the value itself, and so is printed without quotes."""
+
+    __slots__ = ()

@@ -1,0 +1,241 @@
+"""Strict JSON: one format version, no NaN, no duplicate or unknown key, errors with their path, atomic writes.
+
+Every file coinfer reads or writes is a tree of :class:`coinfer.records.Record` objects. Arrays too large for JSON
+live in an ``.npz`` file beside it and are named with their SHA-256 (:class:`coinfer.records.Matrix`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+import numpy as np
+
+from coinfer.errors import InputError, Plain
+from coinfer.records import ArrayReference, Document, Matrix, read_matrix
+
+MAX_JSON_BYTES = 256 * 2**20
+
+
+T = TypeVar("T")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, or raise a sentence: missing, a folder, too large, not UTF-8."""
+    where = str(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise InputError(where, expected=f"at most {MAX_JSON_BYTES:,} bytes", found=Plain(f"{size:,} bytes"))
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(where, expected="UTF-8 text", found=Plain(f"an invalid byte at {error.start}")) from error
+    except OSError as error:
+        raise InputError(where, expected="a readable file", found=Plain(error.strerror or str(error))) from error
+
+
+def parse(text: str, *, where: str) -> Any:
+    """Parse JSON text strictly: NaN, infinities, duplicate keys, huge numbers and deep nesting are refused."""
+
+    def constant(name: str) -> NoReturn:
+        raise InputError(where, expected="finite numbers", found=Plain(name))
+
+    def finite(digits: str) -> float:
+        number = float(digits)
+        if not math.isfinite(number):
+            raise InputError(where, expected="numbers below 1.8e308", found=Plain(digits))
+        return number
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InputError(where, expected="each key once in an object", found=Plain(f"{twice!r} twice"))
+        return result
+
+    try:
+        return json.loads(text, parse_constant=constant, parse_float=finite, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        place = f"{error.msg.lower()} at line {error.lineno}, column {error.colno}"
+        raise InputError(where, expected="valid JSON", found=Plain(place)) from error
+    except RecursionError as error:
+        raise InputError(where, expected="JSON nested less than 900 deep", found=Plain("deeper nesting")) from error
+    except InputError:
+        raise
+    except ValueError as error:  # an integer with thousands of digits
+        raise InputError(where, expected="numbers of sane length", found=Plain(str(error))) from error
+
+
+def convert(data: Any, kind: type[T], *, where: str, folder: Path | None = None) -> T:
+    """Turn parsed JSON into ``kind``; array references are resolved against ``folder``."""
+
+    def from_json(wanted: type, value: Any) -> Any:
+        if wanted is Matrix:
+            return read_matrix(value, folder)
+        raise TypeError(f"no reader for {wanted}")
+
+    try:
+        return msgspec.convert(data, kind, dec_hook=from_json)
+    except msgspec.ValidationError as error:
+        raise _sentence(error, where, data) from error
+
+
+def read(path: str | os.PathLike[str], kind: type[T], *, format_name: str) -> T:
+    """Read one JSON file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        Record class (or union of tagged ones) that its content must be.
+    format_name
+        What its ``format`` field must say, as in ``"coinfer/problem/1"``.
+
+    Raises
+    ------
+    InputError
+        With file, path inside the file, what was expected and what was found.
+    """
+    file = Path(path)
+    data = parse(read_text(file), where=str(file))
+    if not isinstance(data, dict):
+        raise InputError(str(file), expected="a JSON object", found=Plain(type(data).__name__))
+    if data.get("format") != format_name:
+        raise InputError(f"{file}: format", expected=repr(format_name), found=data.get("format", Plain("nothing")))
+    fields = {key: value for key, value in data.items() if key != "format"}
+    return convert(fields, kind, where=str(file), folder=file.parent)
+
+
+def to_builtins(record: Any) -> Any:
+    """Return ``record`` as JSON-ready dictionaries, lists and numbers."""
+    data = msgspec.to_builtins(record, enc_hook=_encode, str_keys=True)
+    return {"format": record.file_format, **data} if isinstance(record, Document) else data
+
+
+def to_text(record: Any) -> str:
+    """Return ``record`` as indented JSON text that :func:`parse` accepts."""
+    return json.dumps(to_builtins(record), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def sha256(record: Any) -> str:
+    """Return the SHA-256 of ``record`` in canonical form (sorted keys, shortest numbers)."""
+    text = json.dumps(to_builtins(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(path: str | os.PathLike[str], record: Any) -> None:
+    """Write ``record`` as JSON; the file is either the old or the whole new one, whatever happens."""
+    write_text(path, to_text(record))
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file atomically."""
+    with atomic(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder that replaces ``path`` when the block ends without error.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist or cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        found = Plain(error.strerror or str(error))
+        raise InputError(str(path), expected="a path in a writable folder", found=found) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide the file from the group
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise InputError(str(path), expected="a file path", found=Plain(error.strerror or str(error))) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def schema(kind: Any, *, format_name: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a file whose content is ``kind``, a record class."""
+
+    def hook(wanted: type) -> dict[str, Any]:
+        if wanted is Matrix:
+            inline = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+            return {"anyOf": [inline, {"$ref": "#/$defs/ArrayReference"}]}
+        raise NotImplementedError
+
+    template = "#/$defs/{name}"
+    _, definitions = msgspec.json.schema_components([kind, ArrayReference], schema_hook=hook, ref_template=template)
+    root = definitions.pop(kind.__name__)
+    root["properties"] = {"format": {"const": format_name}, **root["properties"]}
+    root["required"] = ["format", *root["required"]]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Matrix):
+        return to_builtins(value.source) if value.source is not None else value.array.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"no JSON form for {type(value)}")
+
+
+def _sentence(error: msgspec.ValidationError, where: str, data: Any) -> InputError:
+    """Turn a msgspec error into ours: the path it names, and the value that stands there."""
+    message = str(error)
+    text, _, path = message.rpartition(" - at `$")
+    if not text:
+        text, path = message, ""
+    path = path.rstrip("`").removeprefix(".")
+    cause = error.__cause__
+    if isinstance(cause, InputError):
+        inner = cause.inside(path) if path else cause
+        return type(cause)(f"{where}: {inner.where}", expected=inner.expected, found=inner.found)
+    found = _lookup(data, path)
+    return InputError(f"{where}: {path}" if path else where, expected=_wanted(text), found=found)
+
+
+def _wanted(text: str) -> str:
+    """Say a msgspec message as what was expected."""
+    if text.startswith("Expected `"):
+        return text.removeprefix("Expected ").split(", got")[0]
+    if text.startswith("Object contains unknown field"):
+        return f"no unknown field ({text.rpartition('field ')[2]})"
+    if text.startswith("Object missing required field"):
+        return f"a field {text.rpartition('field ')[2]}"
+    return text[0].lower() + text[1:]
+
+
+def _lookup(data: Any, path: str) -> object:
+    """Return the value at a msgspec path such as ``experts[2].latency_s``, or words when it has none."""
+    value = data
+    for token in path.replace("]", "").replace("[", ".").split("."):
+        if not token:
+            continue
+        if isinstance(value, dict) and token in value:
+            value = value[token]
+        elif isinstance(value, list) and token.isdigit():
+            value = value[int(token)]
+        else:
+            return Plain("what stands there")
+    return Plain(f"an object with {', '.join(map(repr, value))}") if isinstance(value, dict) else value

@@ -1,0 +1,1 @@
+"""Each decision as mathematics: data, formulate, decode, evaluate. Knows no profile and no executor."""

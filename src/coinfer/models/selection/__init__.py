@@ -1,0 +1,1 @@
+"""Expert selection: data, formulation, decoding and an independent evaluation."""

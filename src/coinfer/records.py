@@ -1,0 +1,158 @@
+"""Records and the arrays that stand beside them: what files are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from coinfer.errors import InputError, Plain
+
+MAX_ARRAY_BYTES = 4 * 2**30
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all that is read from or written to a file: immutable, keyword-only, unknown fields refused.
+
+    A default of ``None`` or empty means *absent*; no field has a number as default where absence would be a lie.
+    Constructors validate and never coerce. Subclasses repeat ``frozen=True, kw_only=True`` for the type checker.
+    """
+
+
+class Document(Record, frozen=True, kw_only=True):
+    """A record that is a file of its own; its ``format`` field names kind and version and is always written."""
+
+    file_format: ClassVar[str]
+
+
+class ArrayReference(Record, frozen=True, kw_only=True):
+    """An array that lives in a file beside the JSON file.
+
+    Attributes
+    ----------
+    file
+        Path of the ``.npz`` file, relative to the JSON file's folder.
+    array
+        Name of the array inside it.
+    sha256
+        SHA-256 of the ``.npz`` file, in lower-case hexadecimal.
+    """
+
+    file: str
+    array: str
+    sha256: str
+
+
+class Matrix:
+    """A read-only float64 matrix, written inline or kept in an ``.npz`` file.
+
+    Parameters
+    ----------
+    values
+        Two-dimensional array-like of finite numbers.
+    source
+        Where the values were read from; ``None`` when they stand in the JSON file itself.
+
+    Raises
+    ------
+    InputError
+        If ``values`` is not a matrix of finite numbers.
+    """
+
+    __slots__ = ("array", "source")
+    array: NDArray[np.float64]
+    source: ArrayReference | None
+
+    def __init__(self, values: object, *, source: ArrayReference | None = None) -> None:
+        try:
+            array = np.array(values, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError("", expected="a matrix of numbers with rows of one length", found=values) from error
+        if array.ndim != 2:
+            raise InputError("", expected="a matrix (rows of numbers)", found=Plain(f"{array.ndim} dimension(s)"))
+        finite = np.isfinite(array)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise InputError(f"[{row}][{column}]", expected="a finite number", found=float(array[row, column]))
+        array.flags.writeable = False
+        object.__setattr__(self, "array", array)
+        object.__setattr__(self, "source", source)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Matrix is immutable: {name} cannot be set")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self.array.shape
+        return rows, columns
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Matrix) and np.array_equal(self.array, other.array)
+
+    def __hash__(self) -> int:
+        return hash(self.array.tobytes())
+
+    def __repr__(self) -> str:
+        return f"Matrix{self.shape}"
+
+
+def read_array(folder: Path, reference: ArrayReference) -> NDArray[np.float64]:
+    """Load one array of an ``.npz`` file, without pickle, after checking its hash and size.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, has another hash, is no ``.npz``, holds objects, or lacks the array.
+    """
+    path = folder / reference.file
+    where = str(path)
+    if Path(reference.file).is_absolute() or ".." in Path(reference.file).parts:
+        raise InputError("file", expected="a path below the JSON file's folder", found=reference.file)
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(where, expected="a readable file", found=Plain(error.strerror or str(error))) from error
+    if digest != reference.sha256:
+        raise InputError(f"{where}: sha256", expected=reference.sha256, found=Plain(digest))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > MAX_ARRAY_BYTES:
+            raise InputError(where, expected=f"at most {MAX_ARRAY_BYTES:,} bytes", found=Plain(f"{unpacked:,} bytes"))
+        with np.load(path, allow_pickle=False) as arrays:
+            if reference.array not in arrays.files:
+                raise InputError(where, expected=f"an array named {reference.array!r}", found=arrays.files)
+            array = arrays[reference.array]
+            if array.dtype.kind not in "fiub":
+                raise InputError(where, expected="an array of numbers", found=Plain(f"dtype {array.dtype}"))
+            return np.asarray(array, dtype=np.float64)
+    except InputError:
+        raise
+    except (ValueError, TypeError, OSError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        expected = "an .npz file of plain numbers (no pickle)"
+        raise InputError(where, expected=expected, found=Plain(str(error))) from error
+
+
+def read_matrix(value: Any, folder: Path | None) -> Matrix:
+    """Return the matrix that a JSON value writes inline or refers to; files are looked up in ``folder``."""
+    if isinstance(value, Matrix):
+        return value
+    if isinstance(value, dict):
+        reference = msgspec.convert(value, ArrayReference)
+        if folder is None:
+            raise InputError("", expected="inline values, since there is no file to look beside", found=reference.file)
+        return Matrix(read_array(folder, reference), source=reference)
+    if not isinstance(value, list | tuple) or not all(isinstance(row, list | tuple) for row in value):
+        raise InputError("", expected="rows of numbers or a reference to an array", found=value)
+    for i, row in enumerate(value):
+        for j, number in enumerate(row):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise InputError(f"[{i}][{j}]", expected="a number", found=number)
+    return Matrix(value)

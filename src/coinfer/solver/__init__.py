@@ -1,0 +1,1 @@
+"""Optimisation only: knows no expert, no GPU, no token."""
