@@ -175,6 +175,11 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def record_schema(kind: Any) -> dict[str, Any]:
+    """Return the JSON Schema of one line of a JSON Lines file whose lines are ``kind``, a record class."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
+
+
 def schema(kind: Any, *, format_name: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a file whose content is ``kind``, a record class."""
 

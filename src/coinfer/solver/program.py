@@ -145,7 +145,7 @@ class ProgramBuilder:
         def full(number: ArrayLike) -> FloatArray:
             return np.broadcast_to(np.asarray(number, dtype=np.float64), (count,)).copy()
 
-        self._variables[name] = _Variables(full(cost), full(lower), full(upper), np.full(count, integer))
+        self._variables[name] = _Variables(full(cost), full(lower), full(upper), np.full(count, bool(integer)))
         self._variable_count += count
         return np.arange(self._variable_count - count, self._variable_count)
 

@@ -1,0 +1,162 @@
+"""What several verbs share: limits, progress on standard error, tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coinfer.planner.plan import Plan
+    from coinfer.solver.limits import Limits
+    from coinfer.solver.progress import OnProgress
+
+Advance = Callable[[int, int], None]
+
+
+def add_solver_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the engine and its limits."""
+    group = parser.add_argument_group("solver")
+    group.add_argument("--engine", choices=("highs", "cp-sat", "scip", "cbc"), default="highs", help="default: highs")
+    group.add_argument("--time-limit", type=float, metavar="S", help="seconds for search and proof together")
+    group.add_argument("--nodes", type=int, metavar="N", help="most nodes of the search tree")
+    group.add_argument("--gap", type=float, default=0.0, metavar="G", help="relative gap that is good enough")
+    group.add_argument("--threads", type=int, default=1, help="default: 1, which keeps a solve repeatable")
+    group.add_argument("--seed", type=int, default=0)
+
+
+def limits_from(arguments: argparse.Namespace) -> Limits:
+    """Return the limits given on the command line."""
+    from coinfer.solver.limits import Limits
+
+    return Limits(
+        time_s=arguments.time_limit,
+        nodes=arguments.nodes,
+        relative_gap=arguments.gap,
+        threads=arguments.threads,
+        seed=arguments.seed,
+    )
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on standard output."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """Print a table; the first ``left`` columns are words, the others numbers."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, name in enumerate(header):
+        shown.add_column(name, justify="left" if i < left else "right", header_style="dim", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    console = Console(soft_wrap=False, highlight=False, width=None if sys.stdout.isatty() else 110)
+    console.print(shown)
+
+
+@contextmanager
+def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Advance]:
+    """Show a bar on standard error: a live one on a terminal, a line at the end elsewhere, none when ``quiet``."""
+    if quiet:
+        yield lambda _done, _total: None
+        return
+    if not sys.stderr.isatty():
+        last = [0, 0]
+
+        def count(done: int, total: int) -> None:
+            last[:] = [done, total]
+
+        yield count
+        print(f"{label}: {last[0]} of {last[1]}", file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(label, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def solver_progress(*, quiet: bool) -> Iterator[OnProgress | None]:
+    """Show value, bound and gap of a running search on standard error; only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    from coinfer.solver.progress import Progress
+
+    with Console(stderr=True).status("searching") as status:
+
+        def show(progress: Progress) -> None:
+            status.update(
+                f"searching: best {-progress.value:.6g}, at most {-progress.bound:.6g}; Ctrl-C keeps the best"
+            )
+
+        yield show
+
+
+def describe(plan: Plan) -> str:
+    """Say in one sentence what a plan decides and how good it is."""
+    certificate = plan.certificate
+    checked = {claim.what: claim.standing for claim in certificate.claims}
+    experts = ", ".join(f"{item.expert} on {item.device}" for item in plan.deployments)
+    if certificate.status == "optimal":
+        how = "proven optimal" if checked["bound"] == "verified" else "optimal as the engine claims"
+    elif certificate.bound is None:
+        how = "with no bound on what is possible"
+    else:
+        how = f"at most {certificate.bound - certificate.value:.3g} below the best possible ({checked['bound']})"
+    return f"Select {experts}: mean quality {certificate.value:.4f}, {how}."
+
+
+def print_plan(plan: Plan) -> None:
+    """Print a plan for a person: the sentence, the routes, the budgets, what left the menu."""
+    from coinfer.planner.report.units import amount, unit_of
+
+    print(describe(plan))
+    if plan.certificate.limit is not None:
+        print(f"The search ended at its {plan.certificate.limit} limit.")
+    by_category: dict[str, dict[str, float]] = {}
+    for route in plan.decision.routes:
+        shares = by_category.setdefault(route.category, {})
+        shares[route.expert] = shares.get(route.expert, 0.0) + route.fraction
+    rows = []
+    for category, shares in by_category.items():
+        total = sum(shares.values())
+        for expert, share in sorted(shares.items(), key=lambda item: -item[1]):
+            rows.append([category, expert, f"{share / total:.0%}"])
+    print()
+    table("Who answers", ("category", "expert", "share"), rows, left=2)
+    if any(p.budget is not None for p in plan.predictions):
+        print()
+        shown = [
+            [
+                p.quantity.rpartition("_")[0] or p.quantity,
+                p.category or p.device or "all",
+                amount(p.value, unit_of(p)) + (" (declared power)" if p.basis == "declared" else ""),
+                amount(p.budget, unit_of(p)),
+                amount(p.budget - p.value, unit_of(p)),
+            ]
+            for p in plan.predictions
+            if p.budget is not None
+        ]
+        table("Budgets", ("limit on", "where", "used", "limit", "slack"), shown, left=2)
+    oracle = plan.alternatives.get("oracle")
+    if oracle is not None and oracle > plan.certificate.value + 1e-9:
+        print(f"\nThe same experts behind a perfect router would reach {oracle:.4f}: an upper limit, not a promise.")
+    if plan.notes:
+        print("\nNot on the menu:")
+        for note in plan.notes[:12]:
+            print(f"  {note}")
+        if len(plan.notes) > 12:
+            print(f"  ... and {len(plan.notes) - 12} more (all of them stand in the plan file)")

@@ -1,0 +1,75 @@
+"""Plan: find the best decision of a problem file and prove how far from optimal it can be."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from coinfer.cli import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of this verb."""
+    parser.add_argument("problem", type=Path, help="problem file (JSON)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the plan here")
+    parser.add_argument("--start", type=Path, metavar="PLAN", help="begin from the decision of this plan")
+    parser.add_argument("--no-proof", action="store_true", help="take the engine's word for the bound")
+    parser.add_argument("--front", type=int, metavar="N", help="also print the Pareto front over about N budgets")
+    common.add_solver_arguments(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run this verb."""
+    from coinfer import jsonfile
+    from coinfer.models.problem import read_problem
+    from coinfer.planner.front import FrontPoint, front
+    from coinfer.planner.make import plan
+    from coinfer.planner.plan import read_plan
+    from coinfer.planner.report.units import amount
+
+    problem = read_problem(arguments.problem)
+    start = None if arguments.start is None else read_plan(arguments.start).decision
+    limits = common.limits_from(arguments)
+    with common.solver_progress(quiet=arguments.json) as on_progress:
+        made = plan(
+            problem,
+            engine=arguments.engine,
+            limits=limits,
+            start=start,
+            with_proof=not arguments.no_proof,
+            on_progress=on_progress,
+        )
+    if arguments.output is not None:
+        jsonfile.write(arguments.output, made)
+    points: tuple[FrontPoint, ...] = ()
+    if arguments.front:
+        with common.progress_bar("Pareto front", quiet=arguments.json) as advance:
+            points = front(
+                problem, plan=made, points=arguments.front, engine=arguments.engine, limits=limits, on_point=advance
+            )
+    if arguments.json:
+        result = jsonfile.to_builtins(made)
+        if arguments.front:
+            result = {"plan": result, "front": [jsonfile.to_builtins(point) for point in points]}
+        common.print_json(result)
+        return 0
+    common.print_plan(made)
+    if points:
+        print()
+        rows = [
+            [
+                ("> " if point.chosen else "  ") + ", ".join(point.selected),
+                f"{point.quality:.4f}",
+                "–" if point.latency_s is None else amount(point.latency_s, "s"),
+                "–" if point.energy_j is None else amount(point.energy_j, "J"),
+                "yes" if point.proven else "no",
+            ]
+            for point in points
+        ]
+        common.table("Pareto front (> is this plan)", ("experts", "quality", "latency", "energy", "optimal"), rows)
+    if arguments.output is not None:
+        print(f"\nWritten to {arguments.output}; check it with: coinfer verify {arguments.problem} {arguments.output}")
+    else:
+        print("\nNothing was written; -o FILE keeps the plan.", file=sys.stderr)
+    return 0

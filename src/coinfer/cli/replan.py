@@ -1,0 +1,78 @@
+"""Replan: put new measurements into a problem and plan again, starting from the old plan."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import chain
+from pathlib import Path
+
+from coinfer.cli import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of this verb."""
+    parser.add_argument("problem", type=Path, help="problem file the old plan was made for")
+    parser.add_argument("plan", type=Path, help="old plan file")
+    parser.add_argument(
+        "--measurements",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        required=True,
+        help="measurement rows; name the calibration's file too, so that old and new count together",
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the new plan here")
+    parser.add_argument(
+        "--output-problem", type=Path, metavar="FILE", help="write the problem with the new figures here"
+    )
+    parser.add_argument("--tolerance", type=float, default=0.1, help="relative change that counts (default: 0.1)")
+    common.add_solver_arguments(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run this verb."""
+    from coinfer import jsonfile
+    from coinfer.errors import InputError
+    from coinfer.models.problem import read_problem
+    from coinfer.planner.plan import read_plan
+    from coinfer.planner.replan import replan
+    from coinfer.profiler.fit import fit
+    from coinfer.profiler.measurement import read_measurements
+
+    if not arguments.tolerance >= 0.0:
+        raise InputError("--tolerance", expected="a number, at least 0", found=arguments.tolerance)
+    problem, plan = read_problem(arguments.problem), read_plan(arguments.plan)
+    profile = fit(chain.from_iterable(map(read_measurements, arguments.measurements)), devices=())
+    with common.solver_progress(quiet=arguments.json) as on_progress:
+        made = replan(
+            problem,
+            plan,
+            profile,
+            tolerance=arguments.tolerance,
+            engine=arguments.engine,
+            limits=common.limits_from(arguments),
+            on_progress=on_progress,
+        )
+    for path, record in ((arguments.output_problem, made.problem), (arguments.output, made.plan)):
+        if path is not None:
+            jsonfile.write(path, record)
+    if arguments.json:
+        common.print_json(
+            {
+                "stale": made.stale,
+                "changed": made.changed,
+                "previous_value": made.previous_value,
+                "broken": list(made.broken),
+                "moved": [str(figure) for figure in made.moved],
+                "plan": jsonfile.to_builtins(made.plan),
+            }
+        )
+        return 0
+    print("The old plan is stale." if made.stale else "The old plan stands: nothing it rests on moved.")
+    for sentence in (*made.broken, *map(str, made.moved)):
+        print(f"  {sentence}")
+    if made.previous_value is not None:
+        print(f"Under the new figures the old plan is worth {made.previous_value:.4f}.")
+    print("The new plan decides differently.\n" if made.changed else "The new plan decides the same.\n")
+    common.print_plan(made.plan)
+    return 0

@@ -1,0 +1,90 @@
+"""Run: answer requests as a plan says, within hard budgets, resumable after a crash."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from coinfer.cli import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of this verb."""
+    parser.add_argument("plan", type=Path, help="plan file (JSON)")
+    parser.add_argument("requests", type=Path, help="requests (JSON Lines: id, prompt, category, ...)")
+    parser.add_argument("--problem", type=Path, metavar="FILE", help="verify the plan against this problem first")
+    parser.add_argument(
+        "--journal", type=Path, metavar="FILE", help="default: the requests' name with .journal; run again to resume"
+    )
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="write the answers here (JSON Lines)")
+    parser.add_argument("--measurements", type=Path, metavar="FILE", help="write the measurement rows here")
+    parser.add_argument("--concurrency", type=int, default=4, help="requests in flight at once (default: 4)")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds per attempt (default: 60)")
+    parser.add_argument("--attempts", type=int, default=3, help="attempts per expert (default: 3)")
+    parser.add_argument("--seed", type=int, default=0)
+    caps = parser.add_argument_group("hard budgets, checked before each call")
+    caps.add_argument("--max-requests", type=int, metavar="N")
+    caps.add_argument("--max-output-tokens", type=int, metavar="N")
+    caps.add_argument("--max-energy", type=float, metavar="J")
+    caps.add_argument("--max-seconds", type=float, metavar="S")
+    caps.add_argument("--max-price", type=float, metavar="USD")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run this verb."""
+    from coinfer.executor.request import read_requests
+    from coinfer.executor.run import RunOptions, run
+    from coinfer.models.problem import read_problem
+    from coinfer.planner.plan import read_plan
+    from coinfer.planner.verify import verify
+
+    plan, requests = read_plan(arguments.plan), read_requests(arguments.requests)
+    if arguments.problem is not None:
+        verify(read_problem(arguments.problem), plan)
+    options = RunOptions(
+        concurrency=arguments.concurrency,
+        timeout_s=arguments.timeout,
+        attempts=arguments.attempts,
+        seed=arguments.seed,
+        max_requests=arguments.max_requests,
+        max_output_tokens=arguments.max_output_tokens,
+        max_energy_j=arguments.max_energy,
+        max_seconds=arguments.max_seconds,
+        max_price_usd=arguments.max_price,
+    )
+    journal = arguments.journal or arguments.requests.with_suffix(".journal")
+    with common.progress_bar("Answering", quiet=arguments.json) as advance:
+        summary = run(
+            plan,
+            requests,
+            journal_path=journal,
+            answers_path=arguments.answers,
+            measurements_path=arguments.measurements,
+            options=options,
+            on_progress=advance,
+        )
+    graded = [answer.correct for answer in summary.answers if answer.correct is not None]
+    quality = sum(graded) / len(graded) if graded else None
+    if arguments.json:
+        common.print_json(
+            {
+                "answered": summary.answered,
+                "failed": summary.failed,
+                "skipped": summary.skipped,
+                "resumed": summary.resumed,
+                "seconds": summary.seconds,
+                "output_tokens": summary.output_tokens,
+                "energy_j": summary.energy_j,
+                "quality": quality,
+                "journal": str(journal),
+            }
+        )
+        return 0
+    print(
+        f"{summary.answered} answered ({summary.resumed} of them before), {summary.failed} failed, {summary.skipped} left out by a budget"
+    )
+    if quality is not None:
+        print(f"Mean quality of {len(graded)} graded answers: {quality:.4f}")
+    if arguments.answers is None:
+        print(f"The answers stand in the journal {journal}; --answers FILE writes them apart.")
+    return 0

@@ -1,0 +1,165 @@
+"""What the executor asks of a language model, and what it gets back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from coinfer.errors import EndpointError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest:
+    """One call of a language model.
+
+    Attributes
+    ----------
+    prompt
+        Text to complete (or the user's message, for an endpoint with ``chat``).
+    max_tokens
+        Most tokens to generate; a hard limit, checked on the reply.
+    temperature
+        0 for greedy decoding.
+    seed
+        Seed of sampling; endpoints without seeds ignore it, which their capabilities say.
+    samples
+        Number of independent completions.
+    logprobs
+        True to ask for the log-probability of each generated token.
+    """
+
+    prompt: str
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    samples: int = 1
+    logprobs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One generated text.
+
+    Attributes
+    ----------
+    text
+        The generated text, without the prompt.
+    output_tokens
+        Tokens generated, counted by us where the endpoint's own count cannot be trusted.
+    finish
+        ``stop`` (ended by itself) or ``length`` (ran into ``max_tokens``).
+    logprobs
+        Natural log-probability of each generated token; ``None`` where not asked for or not offered.
+    """
+
+    text: str
+    output_tokens: int
+    finish: str
+    logprobs: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionReply:
+    """The answer to one :class:`CompletionRequest`, with what it cost.
+
+    Attributes
+    ----------
+    completions
+        ``samples`` of them.
+    prompt_tokens
+        Tokens read; ``None`` where the endpoint does not say.
+    seconds
+        Wall-clock time from sending the request to its last byte.
+    prefill_s
+        Part of it until the first token; ``None`` where the endpoint does not say.
+    energy_j, energy_source
+        Energy of this call and the counter it was read from; ``None`` without a counter.
+    """
+
+    completions: tuple[Completion, ...]
+    prompt_tokens: int | None
+    seconds: float
+    prefill_s: float | None = None
+    energy_j: float | None = None
+    energy_source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an endpoint offers, found out by asking it and not by its word.
+
+    Attributes
+    ----------
+    logprobs, samples, seeds
+        Returns log-probabilities; returns several completions per call; the same seed gives the same text.
+    engine
+        Program behind it with its version, as far as it says.
+    """
+
+    logprobs: bool
+    samples: bool
+    seeds: bool
+    engine: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of the language model behind an endpoint, for its measurement rows.
+
+    Attributes
+    ----------
+    engine
+        Program that runs it, with its version where known.
+    source
+        ``measured``, or where recorded outcomes were read: a replay is never taken for a measurement.
+    quantisation
+        Number format of the weights; ``None`` where unknown.
+    memory_bytes
+        Memory of the weights; ``None`` where unknown.
+    load_s
+        Seconds it took to load them; ``None`` where that was not seen.
+    """
+
+    engine: str
+    source: str = "measured"
+    quantisation: str | None = None
+    memory_bytes: int | None = None
+    load_s: float | None = None
+
+
+class RetryableError(EndpointError):
+    """A failure that may pass: a timeout, a refused connection, 429 or 5xx.
+
+    Attributes
+    ----------
+    retry_after_s
+        Seconds the endpoint asked us to wait; ``None`` where it did not say.
+    refused
+        True when the endpoint surely did no work (no connection, 429, 503), so that budgets are not charged.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, refused: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.refused = refused
+
+
+class Backend(Protocol):
+    """A language model behind one endpoint. Implementations are safe for concurrent calls."""
+
+    @property
+    def facts(self) -> Facts:
+        """What is known so far; asks nobody, so more may be known after the first call."""
+        ...
+
+    async def probe(self) -> Capabilities:
+        """Find out what the endpoint offers; raises :class:`EndpointError` when it cannot be reached."""
+        ...
+
+    async def complete(self, request: CompletionRequest) -> CompletionReply:
+        """Run one request; raises :class:`RetryableError` or :class:`EndpointError`, never anything else."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections, processes and memory; may be called twice."""
+        ...

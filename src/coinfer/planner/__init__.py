@@ -1,0 +1,1 @@
+"""Joins facts and mathematics: problem and profile in, plan with certificate out."""

@@ -1,0 +1,264 @@
+"""Predicted against measured: what a plan promised and what a run of it showed."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from coinfer.planner.plan import Plan, Prediction
+from coinfer.profiler.measurement import Measurement
+
+COUNTED_SOURCES = frozenset({"rapl", "nvml", "jetson"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A statistic of measured rows.
+
+    Attributes
+    ----------
+    value
+        The statistic, in the unit of the prediction.
+    low, high
+        Ends of its 95 % interval; absent where there are too few rows for one.
+    samples
+        Rows behind it.
+    """
+
+    value: float
+    samples: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One prediction beside its measurement.
+
+    Attributes
+    ----------
+    prediction
+        What the plan expects.
+    statistic
+        What both are: ``mean``, a percentile such as ``p95``, or ``sum`` of the experts on a device.
+    measured
+        What the run showed; absent when nothing measured it.
+    declared
+        The same statistic of figures that no counter took (a power figure times a time, or a published number);
+        never compared as a measurement.
+    absent_because
+        Why there is no measurement; absent when there is one.
+    """
+
+    prediction: Prediction
+    statistic: str
+    measured: Measured | None = None
+    declared: Measured | None = None
+    absent_because: str | None = None
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the measured value lies in the predicted interval; ``None`` when either is absent."""
+        low, high = self.prediction.low, self.prediction.high
+        if self.measured is None or low is None or high is None:
+            return None
+        return low <= self.measured.value <= high
+
+    @property
+    def overlaps(self) -> bool | None:
+        """Whether the two 95 % intervals meet; ``None`` when either is absent."""
+        low, high, found = self.prediction.low, self.prediction.high, self.measured
+        if found is None or found.low is None or found.high is None or low is None or high is None:
+            return None
+        return found.low <= high and low <= found.high
+
+    @property
+    def relative_error(self) -> float | None:
+        """(measured - predicted) / |predicted|; ``None`` without a measurement or with a prediction of zero."""
+        if self.measured is None or self.prediction.value == 0.0:
+            return None
+        return (self.measured.value - self.prediction.value) / abs(self.prediction.value)
+
+    @property
+    def keeps_budget(self) -> bool | None:
+        """Whether the measured value keeps the budget of the prediction; ``None`` when either is absent."""
+        if self.measured is None or self.prediction.budget is None:
+            return None
+        return self.measured.value <= self.prediction.budget
+
+
+def compare(
+    plan: Plan,
+    rows: Iterable[Measurement],
+    *,
+    latency_statistic: str = "mean",
+    category_weights: Mapping[str, float] | None = None,
+) -> tuple[Compared, ...]:
+    """Put every prediction of ``plan`` beside what ``rows`` measured, in the order of the predictions.
+
+    Parameters
+    ----------
+    plan
+        The plan that was run.
+    rows
+        Measurements of its run. Only rows whose source is ``measured`` count; of energy, only rows that a counter
+        took.
+    latency_statistic
+        What the latency predictions are (``latency_statistic`` of the problem): ``mean``, ``median`` or ``p95`` ...
+    category_weights
+        Traffic share of each category, in any unit. With it a mean over the whole workload is taken with the mix
+        that was planned; without it, with the mix of the rows.
+
+    Returns
+    -------
+    tuple of Compared
+        One per prediction. What was not measured is absent, with the reason.
+    """
+    requests = [row for row in rows if row.source == "measured"]
+    shares = dict(category_weights or {})
+    return tuple(_compare(prediction, plan, requests, latency_statistic, shares) for prediction in plan.predictions)
+
+
+def mean_of(values: Sequence[float]) -> Measured:
+    """Return mean and 95 % interval: Wilson's for values that are all 0 or 1, Student's otherwise.
+
+    Student's interval of ten right answers out of ten would have no width, a certainty that nobody has.
+    """
+    count, mean = len(values), math.fsum(values) / len(values)
+    if all(value in (0.0, 1.0) for value in values):
+        z = statistics.NormalDist().inv_cdf(0.975)
+        centre = (mean + z * z / (2 * count)) / (1 + z * z / count)
+        half = z / (1 + z * z / count) * math.sqrt(mean * (1 - mean) / count + z * z / (4 * count * count))
+        return Measured(value=mean, low=min(centre - half, mean), high=max(centre + half, mean), samples=count)
+    if count < 2:
+        return Measured(value=mean, samples=count)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(count - 1, 0.975)) * statistics.stdev(values) / math.sqrt(count)
+    return Measured(value=mean, low=mean - half, high=mean + half, samples=count)
+
+
+def quantile_of(values: Sequence[float], level: float) -> Measured:
+    """Return a quantile and the distribution-free 95 % interval between two order statistics.
+
+    The interval is absent when the samples are too few for one: below 37 for p90, below 73 for p95.
+    """
+    from scipy.special import bdtr
+
+    ordered, count = sorted(values), len(values)
+    value = float(np.quantile(ordered, level))
+    below = bdtr(np.arange(count, dtype=np.float64), count, level)  # chance of at most k samples below the quantile
+    lower = int(np.searchsorted(below, 0.025, side="right"))  # largest rank with P(fewer than rank below) <= 2.5 %
+    upper = int(np.searchsorted(below, 0.975, side="left")) + 1
+    if lower < 1 or upper > count:
+        return Measured(value=value, samples=count)
+    return Measured(value=value, low=min(ordered[lower - 1], value), high=max(ordered[upper - 1], value), samples=count)
+
+
+def _compare(
+    prediction: Prediction, plan: Plan, rows: list[Measurement], latency_statistic: str, shares: dict[str, float]
+) -> Compared:
+    if prediction.quantity == "memory_bytes":
+        return _memory(prediction, plan, rows)
+    if prediction.quantity == "price_usd":
+        return Compared(prediction=prediction, statistic="mean", absent_because="measurements carry no price")
+    name = latency_statistic if prediction.quantity == "latency_s" else "mean"
+    summary = _summary(name)
+    if summary is None:
+        return Compared(prediction=prediction, statistic=name, absent_because=f"no rule computes {name!r}")
+    wanted = [row for row in rows if row.phase == "request" and prediction.category in (None, row.category)]
+    counted, declared = _values(prediction, wanted)
+    weights = shares if prediction.category is None and name == "mean" else {}
+    measured, reason = _summarise(counted, summary, weights)
+    without, _ = _summarise(declared, summary, weights)
+    if measured is None and without is not None:
+        reason = "no energy counter; declared or published figures only"
+    return Compared(prediction=prediction, statistic=name, measured=measured, declared=without, absent_because=reason)
+
+
+def _summary(name: str) -> Callable[[Sequence[float]], Measured] | None:
+    """Return the function that computes the statistic called ``name``; ``None`` for an unknown one."""
+    if name == "mean":
+        return mean_of
+    match = re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)", "p50" if name == "median" else name)
+    return None if match is None else lambda values: quantile_of(values, float(match[1]) / 100)
+
+
+Labelled = list[tuple[str | None, float]]  # (category of the row, value)
+
+
+def _values(prediction: Prediction, rows: list[Measurement]) -> tuple[Labelled, Labelled]:
+    """Return the values of one quantity with the category of their row: measured ones, and declared ones."""
+    if prediction.quantity == "quality":
+        return [(row.category, row.correct) for row in rows if row.correct is not None], []
+    if prediction.quantity == "latency_s":
+        return [(row.category, row.seconds) for row in rows], []
+    counted: Labelled = []
+    declared: Labelled = []
+    for row in rows:
+        if row.energy_j is not None:
+            kept = counted if row.energy_source in COUNTED_SOURCES else declared
+            kept.append((row.category, row.energy_j / row.batch))
+    return counted, declared
+
+
+def _summarise(
+    values: Labelled, summary: Callable[[Sequence[float]], Measured], weights: dict[str, float]
+) -> tuple[Measured | None, str | None]:
+    """Return the statistic, or the reason why there is none; with weights, category by category."""
+    if not values:
+        return None, "no row measured it"
+    if not weights:
+        return summary([value for _, value in values]), None
+    parts: list[tuple[float, Measured]] = []
+    total = math.fsum(weights.values())
+    for category, weight in weights.items():
+        own = [value for label, value in values if label == category]
+        if weight > 0.0 and not own:
+            return None, f"category {category!r} was not measured"
+        if weight > 0.0:
+            parts.append((weight / total, summary(own)))
+    return _weighted(parts), None
+
+
+def _weighted(parts: list[tuple[float, Measured]]) -> Measured:
+    """Combine independent means with their weights.
+
+    The interval squares each part's own, possibly lopsided, half-widths (the method of variance estimates recovery:
+    G. Y. Zou and A. Donner, Statistics in Medicine 27, 2008, equation 2).
+    """
+    value = math.fsum(weight * part.value for weight, part in parts)
+    samples = sum(part.samples for _, part in parts)
+    down = up = 0.0
+    for weight, part in parts:
+        if part.low is None or part.high is None:
+            return Measured(value=value, samples=samples)
+        down += (weight * (part.value - part.low)) ** 2
+        up += (weight * (part.high - part.value)) ** 2
+    return Measured(value=value, low=value - math.sqrt(down), high=value + math.sqrt(up), samples=samples)
+
+
+def _memory(prediction: Prediction, plan: Plan, rows: list[Measurement]) -> Compared:
+    """Add up the largest memory each expert of the device was seen to hold; all of them must have been seen."""
+    total, samples = 0, 0
+    for deployment in plan.deployments:
+        if deployment.device != prediction.device:
+            continue
+        names = {deployment.expert} | ({deployment.endpoint.model} if deployment.endpoint is not None else set())
+        held = [
+            row.memory_bytes
+            for row in rows
+            if row.device == prediction.device and row.model in names and row.memory_bytes is not None
+        ]
+        if not held:
+            reason = f"no row measured the memory of {deployment.expert!r}"
+            return Compared(prediction=prediction, statistic="sum", absent_because=reason)
+        total, samples = total + max(held), samples + len(held)
+    if samples == 0:
+        return Compared(prediction=prediction, statistic="sum", absent_because="no expert is deployed there")
+    return Compared(prediction=prediction, statistic="sum", measured=Measured(value=float(total), samples=samples))

@@ -1,0 +1,126 @@
+"""Re-check a plan against its problem, by code that shares nothing with the solvers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from coinfer import jsonfile
+from coinfer.errors import CertificateError, PlanMismatch
+from coinfer.models.problem import Problem
+from coinfer.models.selection.evaluate import Evaluation, evaluate
+from coinfer.models.selection.formulate import formulate
+from coinfer.planner.bound import closes, proven_value
+from coinfer.planner.plan import Claim, Plan
+from coinfer.planner.predict import deployments, predictions
+
+MARGIN = 1e-9
+"""Largest relative difference allowed between a figure in the plan and the same figure re-computed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was re-checked.
+
+    Attributes
+    ----------
+    claims
+        Every claim with the standing it has *now*: ``verified`` only where this run re-derived it.
+    value
+        Objective, re-computed.
+    bound
+        The bound the proof shows; ``None`` without a proof.
+    proven
+        True when feasibility, objective and bound are all re-derived and the bound closes the gap.
+    """
+
+    claims: tuple[Claim, ...]
+    value: float
+    bound: float | None
+    proven: bool
+
+
+def verify(problem: Problem, plan: Plan) -> Verification:
+    """Re-derive feasibility, objective, bound and predictions of ``plan`` from ``problem`` alone.
+
+    Raises
+    ------
+    PlanMismatch
+        If the plan was made for another problem.
+    CertificateError
+        With a sentence, at the first claim that is not true.
+    """
+    if plan.problem_sha256 != jsonfile.sha256(problem):
+        raise PlanMismatch(f"the plan is for another problem: it was made for {plan.problem!r} with other content")
+    evaluation = evaluate(problem, plan.decision)
+    if evaluation.violations:
+        raise CertificateError(f"feasibility: {evaluation.violations[0]}")
+    certificate = plan.certificate
+    _same("certificate.value", certificate.value, evaluation.value)
+    _check_figures(problem, plan, evaluation)
+    claims = [
+        Claim(what="feasibility", standing="verified", method="every constraint re-computed from the problem"),
+        Claim(what="objective", standing="verified", method="re-computed from the problem in rational arithmetic"),
+    ]
+    bound = None
+    if certificate.proof is not None:
+        bound = max(evaluation.value, proven_value(formulate(problem), certificate.proof))
+    claims.append(_check_bound(plan, bound))
+    if {claim.what for claim in certificate.claims} != {"feasibility", "objective", "bound"}:
+        raise CertificateError("certificate.claims: feasibility, objective and bound must each have a standing")
+    proven = bound is not None and closes(evaluation.value, bound)
+    return Verification(claims=tuple(claims), value=evaluation.value, bound=bound, proven=proven)
+
+
+def _check_bound(plan: Plan, bound: float | None) -> Claim:
+    """Compare the bound that the plan states with the one its proof shows."""
+    certificate = plan.certificate
+    stated = next((claim for claim in certificate.claims if claim.what == "bound"), None)
+    if (certificate.verified_bound is None) != (bound is None):
+        raise CertificateError("certificate.verified_bound: stands without a proof, or the proof without it")
+    if bound is not None and certificate.verified_bound is not None:
+        _no_stronger("certificate.verified_bound", certificate.verified_bound, bound)
+    if certificate.status == "optimal" and certificate.bound is None:
+        raise CertificateError("certificate.status: optimal without any bound")
+    if certificate.bound is not None and certificate.bound < certificate.value - MARGIN * max(
+        1.0, abs(certificate.value)
+    ):
+        raise CertificateError(
+            f"certificate.bound: {certificate.bound!r} is below the value {certificate.value!r} of the plan itself"
+        )
+    if stated is None or stated.standing == "claimed":
+        return Claim(what="bound", standing="claimed", method=stated.method if stated else plan.engine)
+    if bound is None or certificate.bound is None:
+        raise CertificateError("certificate.claims: the bound is called verified, but there is no proof of it")
+    _no_stronger("certificate.bound", certificate.bound, bound)
+    return Claim(what="bound", standing="verified", method=stated.method)
+
+
+def _check_figures(problem: Problem, plan: Plan, evaluation: Evaluation) -> None:
+    """Compare predictions, alternatives and deployments with what the problem says."""
+    expected = predictions(problem, plan.decision, evaluation, None)
+    if len(expected) != len(plan.predictions):
+        raise CertificateError(f"predictions: expected {len(expected)} of them; found {len(plan.predictions)}")
+    for i, (mine, theirs) in enumerate(zip(expected, plan.predictions, strict=True)):
+        where = f"predictions[{i}]"
+        key = (mine.quantity, mine.category, mine.device, mine.budget, mine.basis)
+        if key != (theirs.quantity, theirs.category, theirs.device, theirs.budget, theirs.basis):
+            raise CertificateError(f"{where}: it is not the prediction of {mine.quantity} that belongs here")
+        _same(f"{where}.value", theirs.value, mine.value)
+    for name, figure in (("oracle", evaluation.oracle_value), ("category", evaluation.category_value)):
+        if name not in plan.alternatives:
+            raise CertificateError(f"alternatives.{name}: is missing")
+        _same(f"alternatives.{name}", plan.alternatives[name], figure)
+    if plan.deployments != deployments(problem, plan.decision):
+        raise CertificateError("deployments: they are not the selected experts with the endpoints of the problem")
+
+
+def _same(where: str, stated: float, derived: float) -> None:
+    if not math.isclose(stated, derived, rel_tol=MARGIN, abs_tol=MARGIN):
+        raise CertificateError(f"{where}: the plan says {stated!r}; re-computed from the problem it is {derived!r}")
+
+
+def _no_stronger(where: str, stated: float, proven: float) -> None:
+    """Refuse a stated upper limit below the one that was proven."""
+    if stated < proven - MARGIN * max(1.0, abs(proven)):
+        raise CertificateError(f"{where}: the plan says {stated!r}; its proof shows no better than {proven!r}")

@@ -1,0 +1,1 @@
+"""Checkers of proofs: numpy, fractions and exact integers only, never a solver."""

@@ -1,0 +1,1 @@
+"""Engines behind :func:`coinfer.solver.mip.solve`, one small module each."""
