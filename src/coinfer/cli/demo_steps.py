@@ -26,7 +26,8 @@ from coinfer.planner.report.units import amount, interval, percent, unit_of
 from coinfer.planner.verify import verify
 from coinfer.profiler.fit import fit
 from coinfer.profiler.measurement import read_measurements
-from coinfer.profiler.profile import Profile
+from coinfer.profiler.profile import Profile, Quantity
+from coinfer.zoo.tasks import CATEGORIES
 
 LATENCY_FACTOR = 1.5
 MEMORY_SHARE = 0.6
@@ -84,10 +85,11 @@ class Demo:
         rows = []
         for candidate in self.candidates:
             cells = [candidate.name]
-            for quantity, unit in (("decode_s_per_token", "s"), ("memory_bytes", "bytes")):
+            shown: tuple[tuple[Quantity, str], ...] = (("decode_s_per_token", "s"), ("memory_bytes", "bytes"))
+            for quantity, unit in shown:
                 found = self.first_profile.find(device=demo.DEVICE, model=candidate.name, quantity=quantity)
                 cells.append("–" if found is None else amount(found.value, unit))
-            for category in demo.CATEGORIES:
+            for category in CATEGORIES:
                 quality = self.first_profile.find(
                     device=demo.DEVICE, model=candidate.name, quantity="quality", category=category
                 )
@@ -95,7 +97,7 @@ class Demo:
             rows.append(cells)
         self._table(
             "What was measured: speed, memory, and accuracy by category",
-            ("model", "per token", "memory", *demo.CATEGORIES),
+            ("model", "per token", "memory", *CATEGORIES),
             rows,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from hypothesis import strategies as st
@@ -55,7 +56,7 @@ def selection_problems(draw: st.DrawFn, *, max_experts: int = 4, max_prompts: in
         for i in range(draw(st.integers(1, max_prompts)))
     )
     quality = [[draw(st.integers(0, 4)) / 4 for _ in experts] for _ in prompts]
-    rule = draw(st.sampled_from(["routed", "selected"]))
+    rule: Literal["routed", "selected"] = "routed" if draw(st.booleans()) else "selected"
     order = draw(st.permutations([expert.name for expert in experts]))
     fixed = draw(st.integers(0, 1))
     return SelectionProblem(
@@ -71,7 +72,7 @@ def selection_problems(draw: st.DrawFn, *, max_experts: int = 4, max_prompts: in
             price_usd=draw(st.none() | FEW) if with_price else None,
             experts=draw(st.none() | st.integers(1, 3)),
         ),
-        gate=draw(st.sampled_from(["oracle", "category"])),
+        gate="oracle" if draw(st.booleans()) else "category",
         latency_rule=rule,
         aggregation_s_per_expert=draw(st.none() | st.sampled_from([0.1, 0.5])) if rule == "selected" else None,
         arrival_rate_per_s=draw(st.none() | st.sampled_from([0.1, 1.0])),
@@ -203,4 +204,4 @@ def _best_routing(problem: SelectionProblem, chosen: tuple[int, ...]) -> float |
     found = linprog(
         cost, np.array(amounts) if amounts else None, limits or None, shares, np.ones(len(rows)), (0.0, 1.0)
     )
-    return -float(found.fun) if found.status == 0 else None
+    return -float(found.fun) if found.status == 0 and found.fun is not None else None
