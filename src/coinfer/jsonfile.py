@@ -6,6 +6,7 @@ live in an ``.npz`` file beside it and are named with their SHA-256 (:class:`coi
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import math
@@ -86,7 +87,7 @@ def convert(data: Any, kind: type[T], *, where: str, folder: Path | None = None)
     try:
         return msgspec.convert(data, kind, dec_hook=from_json)
     except msgspec.ValidationError as error:
-        raise _sentence(error, where, data) from error
+        raise _sentence(error, where, data, kind) from error
 
 
 def read(path: str | os.PathLike[str], kind: type[T], *, format_name: str) -> T:
@@ -183,14 +184,7 @@ def record_schema(kind: Any) -> dict[str, Any]:
 def schema(kind: Any, *, format_name: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a file whose content is ``kind``, a record class."""
 
-    def hook(wanted: type) -> dict[str, Any]:
-        if wanted is Matrix:
-            inline = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
-            return {"anyOf": [inline, {"$ref": "#/$defs/ArrayReference"}]}
-        raise NotImplementedError
-
-    template = "#/$defs/{name}"
-    _, definitions = msgspec.json.schema_components([kind, ArrayReference], schema_hook=hook, ref_template=template)
+    definitions = _definitions(kind)
     root = definitions.pop(kind.__name__)
     root["properties"] = {"format": {"const": format_name}, **root["properties"]}
     root["required"] = ["format", *root["required"]]
@@ -205,42 +199,74 @@ def _encode(value: Any) -> Any:
     raise TypeError(f"no JSON form for {type(value)}")
 
 
-def _sentence(error: msgspec.ValidationError, where: str, data: Any) -> InputError:
+def _sentence(error: msgspec.ValidationError, where: str, data: Any, kind: Any) -> InputError:
     """Turn a msgspec error into ours: the path it names, and the value that stands there."""
     message = str(error)
     text, _, path = message.rpartition(" - at `$")
     if not text:
         text, path = message, ""
-    path = path.rstrip("`").removeprefix(".")
+    path = path.rstrip("`").removeprefix(".").removeprefix("key in ")
+    place = f"{where}: {path}" if path else where
     cause = error.__cause__
     if isinstance(cause, InputError):
         inner = cause.inside(path) if path else cause
         return type(cause)(f"{where}: {inner.where}", expected=inner.expected, found=inner.found)
-    found = _lookup(data, path)
-    return InputError(f"{where}: {path}" if path else where, expected=_wanted(text), found=found)
-
-
-def _wanted(text: str) -> str:
-    """Say a msgspec message as what was expected."""
-    if text.startswith("Expected `"):
-        return text.removeprefix("Expected ").split(", got")[0]
     if text.startswith("Object contains unknown field"):
-        return f"no unknown field ({text.rpartition('field ')[2]})"
+        name = text.rpartition("field ")[2].strip("`")
+        near = difflib.get_close_matches(name, _field_names(kind), n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return InputError(place, expected=f"known fields only{hint}", found=Plain(f"{name!r}"))
     if text.startswith("Object missing required field"):
-        return f"a field {text.rpartition('field ')[2]}"
-    return text[0].lower() + text[1:]
+        return InputError(place, expected=f"a field {text.rpartition('field ')[2]}", found=Plain("none"))
+    found = _lookup(data, path)
+    if text.startswith("Expected `"):
+        return InputError(place, expected=text.removeprefix("Expected ").split(", got")[0], found=found)
+    if text.startswith("Invalid "):
+        allowed = _allowed(kind, path)
+        return InputError(place, expected=f"one of {allowed}" if allowed else "a known value", found=found)
+    return InputError(place, expected=text[0].lower() + text[1:], found=found)
+
+
+def _definitions(kind: Any) -> dict[str, Any]:
+    """Return the JSON Schema definitions that ``kind`` consists of."""
+
+    def hook(wanted: type) -> dict[str, Any]:
+        if wanted is Matrix:
+            inline = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+            return {"anyOf": [inline, {"$ref": "#/$defs/ArrayReference"}]}
+        raise NotImplementedError
+
+    template = "#/$defs/{name}"
+    _, definitions = msgspec.json.schema_components([kind, ArrayReference], schema_hook=hook, ref_template=template)
+    return definitions
+
+
+def _field_names(kind: Any) -> set[str]:
+    """Return every field name that can stand anywhere in ``kind``."""
+    return {name for part in _definitions(kind).values() for name in part.get("properties", ())}
+
+
+def _allowed(kind: Any, path: str) -> str:
+    """List the values that a field with fixed choices takes; empty when they cannot be told."""
+    name = path.rpartition(".")[2].partition("[")[0]
+    choices: list[str] = []
+    for part in _definitions(kind).values():
+        field = part.get("properties", {}).get(name, {})
+        for option in (field, *field.get("anyOf", ())):
+            choices += [repr(value) for value in option.get("enum", ()) if repr(value) not in choices]
+    return ", ".join(choices)
 
 
 def _lookup(data: Any, path: str) -> object:
     """Return the value at a msgspec path such as ``experts[2].latency_s``, or words when it has none."""
     value = data
     for token in path.replace("]", "").replace("[", ".").split("."):
-        if not token:
-            continue
         if isinstance(value, dict) and token in value:
             value = value[token]
         elif isinstance(value, list) and token.isdigit():
             value = value[int(token)]
-        else:
+        elif token:
             return Plain("what stands there")
-    return Plain(f"an object with {', '.join(map(repr, value))}") if isinstance(value, dict) else value
+    if isinstance(value, dict | list):
+        return Plain("an object" if isinstance(value, dict) else "a list")
+    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -69,10 +70,7 @@ class Matrix:
     source: ArrayReference | None
 
     def __init__(self, values: object, *, source: ArrayReference | None = None) -> None:
-        try:
-            array = np.array(values, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError("", expected="a matrix of numbers with rows of one length", found=values) from error
+        array = _numbers(values)
         if array.ndim != 2:
             raise InputError("", expected="a matrix (rows of numbers)", found=Plain(f"{array.ndim} dimension(s)"))
         finite = np.isfinite(array)
@@ -80,11 +78,17 @@ class Matrix:
             row, column = np.argwhere(~finite)[0]
             raise InputError(f"[{row}][{column}]", expected="a finite number", found=float(array[row, column]))
         array.flags.writeable = False
-        object.__setattr__(self, "array", array)
+        object.__setattr__(self, "array", array.view())  # a view of a read-only array cannot be made writeable
         object.__setattr__(self, "source", source)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Matrix is immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Matrix is immutable: {name} cannot be deleted")
+
+    def __reduce__(self) -> tuple[partial[Matrix], tuple[NDArray[np.float64]]]:
+        return partial(Matrix, source=self.source), (self.array,)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -96,10 +100,22 @@ class Matrix:
         return isinstance(other, Matrix) and np.array_equal(self.array, other.array)
 
     def __hash__(self) -> int:
-        return hash(self.array.tobytes())
+        return hash((self.shape, (self.array + 0.0).tobytes()))  # -0.0 equals 0.0 and so must hash like it
 
     def __repr__(self) -> str:
         return f"Matrix{self.shape}"
+
+
+def _numbers(values: object) -> NDArray[np.float64]:
+    """Return a copy of ``values`` as float64; texts and other objects are refused, not read as numbers."""
+    expected = "a matrix of numbers with rows of one length"
+    try:
+        raw = np.asarray(values)
+        if raw.dtype.kind in "fiub" or all(isinstance(value, int | float) for value in raw.flat):
+            return raw.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError("", expected=expected, found=values) from error
+    raise InputError("", expected=expected, found=values)
 
 
 def read_array(folder: Path, reference: ArrayReference) -> NDArray[np.float64]:
@@ -111,33 +127,41 @@ def read_array(folder: Path, reference: ArrayReference) -> NDArray[np.float64]:
         If the file is missing, has another hash, is no ``.npz``, holds objects, or lacks the array.
     """
     path = folder / reference.file
-    where = str(path)
+    where = reference.file
     if Path(reference.file).is_absolute() or ".." in Path(reference.file).parts:
         raise InputError("file", expected="a path below the JSON file's folder", found=reference.file)
     try:
+        _check_size(where, path.stat().st_size)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(where, expected="a readable file", found=Plain(error.strerror or str(error))) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        found = Plain(getattr(error, "strerror", None) or str(error))
+        raise InputError(where, expected="a readable file", found=found) from error
     if digest != reference.sha256:
-        raise InputError(f"{where}: sha256", expected=reference.sha256, found=Plain(digest))
+        raise InputError(where, expected=f"content with sha256 {reference.sha256!r}", found=Plain(digest))
     try:
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > MAX_ARRAY_BYTES:
-            raise InputError(where, expected=f"at most {MAX_ARRAY_BYTES:,} bytes", found=Plain(f"{unpacked:,} bytes"))
+            _check_size(where, sum(entry.file_size for entry in archive.infolist()))
         with np.load(path, allow_pickle=False) as arrays:
             if reference.array not in arrays.files:
                 raise InputError(where, expected=f"an array named {reference.array!r}", found=arrays.files)
             array = arrays[reference.array]
-            if array.dtype.kind not in "fiub":
-                raise InputError(where, expected="an array of numbers", found=Plain(f"dtype {array.dtype}"))
-            return np.asarray(array, dtype=np.float64)
+        if array.dtype.kind not in "fiub":
+            raise InputError(where, expected="an array of numbers", found=Plain(f"dtype {array.dtype}"))
+        _check_size(where, array.size * 8)
+        return np.asarray(array, dtype=np.float64)
     except InputError:
         raise
-    except (ValueError, TypeError, OSError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except Exception as error:  # a damaged archive raises whatever its codecs raise: zlib.error, MemoryError, ...
         expected = "an .npz file of plain numbers (no pickle)"
-        raise InputError(where, expected=expected, found=Plain(str(error))) from error
+        raise InputError(where, expected=expected, found=Plain(str(error) or type(error).__name__)) from error
+
+
+def _check_size(where: str, size: int) -> None:
+    if size > MAX_ARRAY_BYTES:
+        raise InputError(where, expected=f"at most {MAX_ARRAY_BYTES:,} bytes", found=Plain(f"{size:,} bytes"))
 
 
 def read_matrix(value: Any, folder: Path | None) -> Matrix:
@@ -145,10 +169,16 @@ def read_matrix(value: Any, folder: Path | None) -> Matrix:
     if isinstance(value, Matrix):
         return value
     if isinstance(value, dict):
-        reference = msgspec.convert(value, ArrayReference)
+        if value.keys() != {"file", "array", "sha256"} or not all(isinstance(text, str) for text in value.values()):
+            raise InputError("", expected="rows of numbers, or an object of the texts file, array, sha256", found=value)
+        reference = ArrayReference(**value)
         if folder is None:
             raise InputError("", expected="inline values, since there is no file to look beside", found=reference.file)
-        return Matrix(read_array(folder, reference), source=reference)
+        try:
+            return Matrix(read_array(folder, reference), source=reference)
+        except InputError as error:
+            inner = error.where if error.where.startswith(reference.file) else f"{reference.file}{error.where}"
+            raise InputError(f": {inner}", expected=error.expected, found=error.found) from error
     if not isinstance(value, list | tuple) or not all(isinstance(row, list | tuple) for row in value):
         raise InputError("", expected="rows of numbers or a reference to an array", found=value)
     for i, row in enumerate(value):

@@ -105,6 +105,17 @@ def solver_progress(*, quiet: bool) -> Iterator[OnProgress | None]:
         yield show
 
 
+def summed(advance: Advance, names: Sequence[str]) -> Callable[[str, int, int], None]:
+    """Return a callback that adds up what each of ``names`` has done and shows the sum."""
+    done = dict.fromkeys(names, 0)
+
+    def told(name: str, count: int, each: int) -> None:
+        done[name] = count
+        advance(sum(done.values()), each * len(done))
+
+    return told
+
+
 def describe(plan: Plan) -> str:
     """Say in one sentence what a plan decides and how good it is."""
     certificate = plan.certificate
@@ -121,7 +132,7 @@ def describe(plan: Plan) -> str:
 
 def print_plan(plan: Plan) -> None:
     """Print a plan for a person: the sentence, the routes, the budgets, what left the menu."""
-    from coinfer.planner.report.units import amount, unit_of
+    from coinfer.planner.units import amount, unit_of
 
     print(describe(plan))
     if plan.certificate.limit is not None:

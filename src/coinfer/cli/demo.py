@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from coinfer.cli import common
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this verb."""
     parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="default: demo")
-    parser.add_argument("--calibration", type=int, default=120, metavar="N", help="prompts each model is measured on")
-    parser.add_argument("--requests", type=int, default=240, metavar="N", help="prompts to run through the plan")
+    parser.add_argument(
+        "--calibration", type=int, default=300, metavar="N", help="prompts each model is measured on (default: 300)"
+    )
+    parser.add_argument(
+        "--requests", type=int, default=240, metavar="N", help="new prompts to run through the plan (default: 240)"
+    )
     parser.add_argument(
         "--power",
         type=float,

@@ -22,7 +22,7 @@ from coinfer.planner.make import plan
 from coinfer.planner.plan import Plan
 from coinfer.planner.replan import Replan, replan
 from coinfer.planner.report import build
-from coinfer.planner.report.units import amount, interval, percent, unit_of
+from coinfer.planner.units import amount, interval, percent, unit_of
 from coinfer.planner.verify import verify
 from coinfer.profiler.fit import fit
 from coinfer.profiler.measurement import read_measurements
@@ -67,15 +67,13 @@ class Demo:
     def profile(self) -> None:
         """Measure every bundled model on this machine."""
         self._title(f"1. Profile: {len(self.candidates)} models answer {len(self.calibration)} prompts on this machine")
-        order = {candidate.name: i for i, candidate in enumerate(self.candidates)}
-        total = len(order) * len(self.calibration)
         with common.progress_bar("Measuring", quiet=self.quiet) as advance:
             self.first_profile = profile_machine(
                 self.candidates,
                 self.calibration,
                 busy_power_w=self.arguments.power,
                 measurements_path=self.folder / "calibration.jsonl",
-                on_progress=lambda name, done, each: advance(order[name] * each + done, total),
+                on_progress=common.summed(advance, [candidate.name for candidate in self.candidates]),
             )
         jsonfile.write(self.folder / "profile.json", self.first_profile)
         device = self.first_profile.devices[0]

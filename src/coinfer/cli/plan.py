@@ -26,7 +26,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.planner.front import FrontPoint, front
     from coinfer.planner.make import plan
     from coinfer.planner.plan import read_plan
-    from coinfer.planner.report.units import amount
+    from coinfer.planner.units import amount
 
     problem = read_problem(arguments.problem)
     start = None if arguments.start is None else read_plan(arguments.start).decision

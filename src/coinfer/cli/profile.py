@@ -92,8 +92,6 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         requests, _ = bundled_requests(calibration=arguments.count, workload=0, seed=arguments.seed)
     with common.progress_bar("Measuring", quiet=arguments.json) as advance:
-        total = len(candidates) * len(requests) * arguments.repeats
-        order = {candidate.name: i for i, candidate in enumerate(candidates)}
         profile = profile_machine(
             candidates,
             requests,
@@ -102,7 +100,7 @@ def execute(arguments: argparse.Namespace) -> int:
             measurements_path=arguments.measurements,
             earlier=rows,
             repeats=arguments.repeats,
-            on_progress=lambda name, done, each: advance(order[name] * each + done, total),
+            on_progress=common.summed(advance, [candidate.name for candidate in candidates]),
         )
     return _finish(arguments, profile)
 
@@ -110,7 +108,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _finish(arguments: argparse.Namespace, profile: Profile) -> int:
     """Write and print a profile."""
     from coinfer import jsonfile
-    from coinfer.planner.report.units import amount
+    from coinfer.planner.units import amount
 
     if arguments.output is not None:
         jsonfile.write(arguments.output, profile)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from coinfer.errors import Plain, RequestError
@@ -12,6 +13,7 @@ from coinfer.executor.backends import open_backend
 from coinfer.executor.measure import measure_expert
 from coinfer.executor.request import Request
 from coinfer.planner.assemble import Candidate
+from coinfer.profiler.energy import open_counter
 from coinfer.profiler.fit import fit
 from coinfer.profiler.measurement import Measurement, append_measurements
 from coinfer.profiler.probe import probe_machine
@@ -30,11 +32,14 @@ def profile_machine(
     measurements_path: str | os.PathLike[str] | None = None,
     earlier: Sequence[Measurement] = (),
     repeats: int = 1,
+    rounds: int = 4,
     on_progress: OnMeasured | None = None,
 ) -> Profile:
     """Run every candidate on the calibration requests and fit a profile.
 
-    Candidates run one after another, so that they do not disturb each other's times.
+    Calls are made one at a time, so that models do not disturb each other's times. The requests are split into
+    rounds, and in each round every candidate answers its part: a machine that grows slower or faster meanwhile then
+    does so for all of them alike.
 
     Parameters
     ----------
@@ -50,6 +55,8 @@ def profile_machine(
         Rows measured before, fitted together with the new ones.
     repeats
         How often each prompt is asked.
+    rounds
+        Into how many rounds the requests are split; 1 where the candidates do not fit into memory together.
     on_progress
         Told after each request.
 
@@ -64,35 +71,50 @@ def profile_machine(
     if len(devices) != 1:
         raise RequestError("candidates", expected="one device, this machine", found=devices)
     facts = probe_machine(name=devices[0], declared_busy_power_w=busy_power_w, declared_idle_power_w=idle_power_w)
-    rows = list(earlier)
-    for candidate in candidates:
-        measured = asyncio.run(_measure(candidate, requests, repeats, on_progress))
-        if measurements_path is not None:
-            append_measurements(Path(measurements_path), measured)
-        rows += measured
-    return fit(rows, devices=(facts,))
+    parts = [requests[first :: max(1, rounds)] for first in range(min(max(1, rounds), len(requests)))]
+    measured = asyncio.run(_measure(candidates, parts, repeats, on_progress))
+    if measurements_path is not None:
+        append_measurements(Path(measurements_path), measured)
+    return fit([*earlier, *measured], devices=(facts,))
 
 
 async def _measure(
-    candidate: Candidate, requests: Sequence[Request], repeats: int, on_progress: OnMeasured | None
+    candidates: Sequence[Candidate],
+    parts: Sequence[Sequence[Request]],
+    repeats: int,
+    on_progress: OnMeasured | None,
 ) -> list[Measurement]:
-    """Load one candidate, measure it, and let go of it."""
-    if candidate.endpoint is None:
-        raise RequestError(f"candidate {candidate.name}", expected="an endpoint to measure", found=Plain("none"))
+    """Load the candidates, let each answer every part in turn, and let go of them."""
+    rows: list[Measurement] = []
+    done = dict.fromkeys((candidate.name for candidate in candidates), 0)
+    total = repeats * sum(map(len, parts))
+    counter = open_counter()
+    async with AsyncExitStack() as opened:
+        backends = []
+        for candidate in candidates:
+            if candidate.endpoint is None:
+                raise RequestError(
+                    f"candidate {candidate.name}", expected="an endpoint to measure", found=Plain("none")
+                )
+            backends.append(open_backend(candidate.endpoint))
+            opened.push_async_callback(backends[-1].close)
+        for part in parts:
+            for candidate, backend in zip(candidates, backends, strict=True):
 
-    def told(done: int, total: int) -> None:
-        if on_progress is not None:
-            on_progress(candidate.name, done, total)
+                def told(answered: int, _: int, name: str = candidate.name) -> None:
+                    if on_progress is not None:
+                        on_progress(name, done[name] + answered, total)
 
-    backend = open_backend(candidate.endpoint)
-    try:
-        return await measure_expert(
-            backend,
-            device=candidate.device,
-            model=candidate.name,
-            requests=requests,
-            repeats=repeats,
-            on_progress=told,
-        )
-    finally:
-        await backend.close()
+                rows += await measure_expert(
+                    backend,
+                    device=candidate.device,
+                    model=candidate.name,
+                    requests=part,
+                    repeats=repeats,
+                    on_progress=told,
+                    counter=counter,
+                )
+                done[candidate.name] += repeats * len(part)
+    if counter is not None:
+        counter.close()
+    return rows

@@ -65,6 +65,7 @@ def assemble(
     latency_statistic: Literal["mean", "p95"] = "mean",
     memory_bytes: dict[str, int] | None = None,
     quality: dict[str, dict[str, float]] | None = None,
+    expert_memory_bytes: dict[str, int] | None = None,
 ) -> SelectionProblem:
     """Turn a profile into a selection problem routed by category.
 
@@ -88,6 +89,8 @@ def assemble(
         Memory to plan with, by device; by default what the profile knows of each device.
     quality
         Quality by expert and category, for experts whose quality the profile does not hold.
+    expert_memory_bytes
+        Memory by expert, for experts whose memory the profile does not hold.
 
     Raises
     ------
@@ -95,8 +98,17 @@ def assemble(
         If the quality of a candidate in a category is neither measured nor given.
     """
     facts = {device.name: device for device in profile.devices}
+    known = expert_memory_bytes or {}
     experts = tuple(
-        _expert(profile, candidate, facts.get(candidate.device), workload, stance, latency_statistic)
+        _expert(
+            profile,
+            candidate,
+            facts=facts.get(candidate.device),
+            workload=workload,
+            stance=stance,
+            statistic=latency_statistic,
+            memory_bytes=known.get(candidate.name),
+        )
         for candidate in candidates
     )
     rows = [
@@ -131,10 +143,12 @@ def _device(name: str, facts: DeviceFacts | None, memory_bytes: int | None) -> D
 def _expert(
     profile: Profile,
     candidate: Candidate,
+    *,
     facts: DeviceFacts | None,
     workload: Workload,
     stance: Stance,
     statistic: Literal["mean", "p95"],
+    memory_bytes: int | None,
 ) -> Expert:
     latency_s: dict[str, float] = {}
     energy_j: dict[str, float] = {}
@@ -156,7 +170,7 @@ def _expert(
         name=candidate.name,
         device=candidate.device,
         latency_s=latency_s,
-        memory_bytes=None if memory is None else round(memory.value),
+        memory_bytes=memory_bytes if memory is None else round(memory.value),
         energy_j=energy_j if complete else None,
         energy_basis=next((basis for basis in order if basis in bases), None) if complete else None,
         endpoint=candidate.endpoint,

@@ -6,6 +6,7 @@ from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.data import Expert
 from coinfer.models.selection.evaluate import Evaluation
 from coinfer.planner.plan import Deployment, Prediction
+from coinfer.planner.units import amount
 from coinfer.profiler.profile import Estimate, Profile, Quantity
 
 _WEAKEST_FIRST = ("declared", "published", "derived", "measured")
@@ -84,9 +85,8 @@ def notes(problem: Problem) -> tuple[str, ...]:
             if latency is None:
                 found.append(f"{expert.name} cannot answer {category.name}: its latency there was not measured")
             elif budget is not None and latency > budget:
-                found.append(
-                    f"{expert.name} cannot answer {category.name}: {latency:.4g} s, and {budget:.4g} s are promised"
-                )
+                times = f"it takes {amount(latency, 's')}, and {amount(budget, 's')} are promised"
+                found.append(f"{expert.name} cannot answer {category.name}: {times}")
     found += [f"{name} was forbidden" for name in problem.forbidden]
     return tuple(found)
 

@@ -14,6 +14,7 @@ from coinfer.errors import InputError, Plain, ProfileError
 from coinfer.records import Record
 
 FORMAT = "coinfer/measurements/1"
+MAX_LINE_BYTES = 2**20
 
 Phase = Literal["prefill", "decode", "request", "load", "idle"]
 EnergySource = Literal["rapl", "nvml", "jetson", "published", "declared"]
@@ -111,20 +112,28 @@ def read_measurements(path: str | os.PathLike[str]) -> Iterator[Measurement]:
     """
     file = Path(path)
     try:
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+        with file.open("rb") as stream:
+            for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES), b""), start=1):
                 where = f"{file}: line {number}"
-                if not line.endswith("\n"):
+                if len(line) == MAX_LINE_BYTES:
+                    raise ProfileError(where, expected=f"less than {MAX_LINE_BYTES:,} bytes", found=Plain("more"))
+                if not line.endswith(b"\n"):
                     return
-                data = jsonfile.parse(line, where=where)
+                data = jsonfile.parse(_decoded(line, where), where=where)
                 if number > 1:
                     yield jsonfile.convert(data, Measurement, where=where)
                 elif not isinstance(data, dict) or data.get("format") != FORMAT:
-                    raise ProfileError(where, expected=f'{{"format": "{FORMAT}"}}', found=Plain(line.strip()[:80]))
-    except UnicodeDecodeError as error:
-        raise InputError(str(file), expected="UTF-8 text", found=Plain("other bytes")) from error
+                    found = Plain(_decoded(line, where).strip()[:80])
+                    raise ProfileError(where, expected=f'{{"format": "{FORMAT}"}}', found=found)
     except OSError as error:
         raise InputError(str(file), expected="a readable file", found=Plain(error.strerror or str(error))) from error
+
+
+def _decoded(line: bytes, where: str) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(where, expected="UTF-8 text", found=Plain("other bytes")) from error
 
 
 def append_measurements(path: str | os.PathLike[str], rows: Iterable[Measurement]) -> None:

@@ -152,6 +152,10 @@ class Backend(Protocol):
         """What is known so far; asks nobody, so more may be known after the first call."""
         ...
 
+    async def start(self) -> None:
+        """Load weights or start servers, generating nothing; raises :class:`EndpointError` when that fails."""
+        ...
+
     async def probe(self) -> Capabilities:
         """Find out what the endpoint offers; raises :class:`EndpointError` when it cannot be reached."""
         ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from coinfer.planner.front import FrontPoint
 from coinfer.planner.report.element import Element, tag
-from coinfer.planner.report.units import amount, digits
+from coinfer.planner.units import amount, digits
 
 WIDTH, HEIGHT = 460.0, 330.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 20.0, 48.0

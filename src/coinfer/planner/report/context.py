@@ -10,7 +10,7 @@ from coinfer.planner.report.chart import closed, front_chart, key_mark, shade_ed
 from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Facts
 from coinfer.planner.report.parts import badge, facts_list, listing, note, section, table
-from coinfer.planner.report.units import TITLES, amount, digits, figure, percent, unit_of
+from coinfer.planner.units import TITLES, amount, digits, figure, percent, unit_of
 
 COSTS = (("energy_j", "J", "Mean energy per request"), ("latency_s", "s", "Mean latency"))
 

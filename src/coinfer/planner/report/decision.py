@@ -10,7 +10,7 @@ from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Answer, Facts
 from coinfer.planner.report.parts import badge, listing, note, section, table
 from coinfer.planner.report.reasons import reasons
-from coinfer.planner.report.units import TITLES, amount, count, digits, figure, percent, unit_of
+from coinfer.planner.units import TITLES, amount, count, digits, figure, percent, unit_of
 
 BINDING, TIGHT = 0.995, 0.95  # shares of a limit; integer decisions seldom meet a limit exactly
 

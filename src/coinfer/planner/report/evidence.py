@@ -13,7 +13,7 @@ from coinfer.planner.report.decision import quality_of_proof
 from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Facts
 from coinfer.planner.report.parts import BASES, badge, facts_list, listing, note, section, table
-from coinfer.planner.report.units import NOT_MEASURED, TITLES, amount, count, digits, interval, percent, unit_of
+from coinfer.planner.units import NOT_MEASURED, TITLES, amount, count, digits, interval, percent, unit_of
 from coinfer.profiler.profile import Profile
 
 CLAIMS = {

@@ -6,7 +6,7 @@ import math
 
 from coinfer.models.selection.data import Expert
 from coinfer.planner.report.facts import Facts
-from coinfer.planner.report.units import amount, count, digits
+from coinfer.planner.units import amount, count, digits
 
 NO_SINGLE_FIGURE = (
     "No single figure rules it out: it keeps every promise, and the best combination found simply does without it."

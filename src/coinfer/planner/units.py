@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from coinfer.planner.plan import Prediction
+if TYPE_CHECKING:
+    from coinfer.planner.plan import Prediction
 
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"

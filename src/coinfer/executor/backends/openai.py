@@ -1,0 +1,270 @@
+"""Any endpoint that speaks the OpenAI protocol: vLLM, SGLang, llama.cpp, Ollama, a cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import ipaddress
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from coinfer.errors import EndpointError, InputError, Plain
+from coinfer.executor.backends.base import Capabilities, CompletionReply, CompletionRequest, Facts, RetryableError
+from coinfer.executor.backends.openai_reply import parse_reply
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_TIMEOUT_S = 10.0
+BASE_REPLY_BYTES = 2**20
+BYTES_PER_TOKEN = 4096  # a token with its log-probability and twenty rivals stays below this
+SEED_RANGE = 2**31  # several servers keep seeds in 32 signed bits
+
+
+class OpenAIBackend:
+    """One language model at an OpenAI-compatible address.
+
+    Parameters
+    ----------
+    url
+        Base address with its ``/v1``.
+    model
+        The model's name there.
+    api_key_env
+        Environment variable that holds the key; the key itself is never written or shown.
+    chat
+        True for ``/chat/completions``, false for ``/completions``.
+    most_samples
+        Most completions it gives per call; no limit is known by default, and probing finds out whether it is 1.
+    timeout_s
+        Longest time of one call, from connecting to the last byte, seconds.
+
+    Raises
+    ------
+    InputError
+        If the variable of the key is not set, or the address is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str,
+        api_key_env: str | None = None,
+        chat: bool = False,
+        most_samples: int = sys.maxsize,
+        timeout_s: float = 120.0,
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError as error:
+            raise InputError("url", expected="an http:// or https:// address", found=url) from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError("url", expected="an http:// or https:// address", found=url)
+        self._url = f"{url.rstrip('/')}/{'chat/completions' if chat else 'completions'}"
+        self._where = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"  # an address may hold a password
+        self._loopback = _is_loopback(parts.hostname)
+        self._model, self._chat, self._timeout_s = model, chat, timeout_s
+        self._key = _read_key(api_key_env)
+        self._client: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
+        self._engine = "openai-compatible"
+        self._most_samples = most_samples
+
+    @property
+    def facts(self) -> Facts:
+        """The engine as its replies name it; weights of a remote model are unknown."""
+        return Facts(engine=self._engine)
+
+    async def start(self) -> None:
+        """Nothing is to be loaded here."""
+
+    async def probe(self) -> Capabilities:
+        """Ask a few tiny questions to see what the endpoint really does."""
+        tiny = CompletionRequest(prompt="1 2 3", max_tokens=1)
+        await self.complete(tiny)
+        two = await self._offers(replace(tiny, samples=2))
+        self._most_samples = self._most_samples if two is not None else 1
+        logprobs = await self._offers(replace(tiny, logprobs=True))
+        sampled = replace(tiny, max_tokens=16, temperature=1.0, seed=7)
+        replies = [await self._offers(sampled) for _ in range(3)]
+        texts = [None if reply is None else _texts(reply) for reply in replies]
+        return Capabilities(
+            logprobs=logprobs is not None and logprobs.completions[0].logprobs is not None,
+            samples=self._most_samples > 1,
+            seeds=texts[0] is not None and texts.count(texts[0]) == len(texts),
+            engine=self._engine,
+        )
+
+    async def complete(self, request: CompletionRequest) -> CompletionReply:
+        """Send one request; samples go one by one where there are more than the endpoint gives per call."""
+        if request.samples <= self._most_samples:
+            return await self._call(request)
+        replies = [
+            await self._call(replace(request, samples=1, seed=(request.seed + 7919 * i) % SEED_RANGE))
+            for i in range(request.samples)
+        ]
+        return replace(
+            replies[0],
+            completions=tuple(reply.completions[0] for reply in replies),
+            seconds=sum(reply.seconds for reply in replies),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        held, self._client = self._client, None
+        if held is not None and held[0] is asyncio.get_running_loop():
+            await held[1].aclose()
+
+    async def _offers(self, request: CompletionRequest) -> CompletionReply | None:
+        """Return the reply, or ``None`` where the endpoint refuses this kind of request for good."""
+        try:
+            return await self._call(request)
+        except RetryableError:
+            raise
+        except EndpointError:
+            return None
+
+    async def _call(self, request: CompletionRequest) -> CompletionReply:
+        """Send one HTTP request and read its reply within the limits of time and size."""
+        import httpx
+
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                data = await self._post(self._body(request), BASE_REPLY_BYTES + BYTES_PER_TOKEN * _tokens(request))
+        except TimeoutError as error:
+            raise RetryableError(f"{self._where}: no complete reply within {self._timeout_s:g} s") from error
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise RetryableError(f"{self._where}: cannot be reached ({_reason(error)})", refused=True) from error
+        except httpx.TransportError as error:
+            raise RetryableError(f"{self._where}: the connection broke ({_reason(error)})") from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise EndpointError(f"{self._where}: {_reason(error)}") from error
+        try:
+            return parse_reply(data, request, chat=self._chat, seconds=time.perf_counter() - started)
+        except EndpointError as error:
+            raise EndpointError(f"{self._where}: {self._redacted(str(error))}") from None
+
+    async def _post(self, body: dict[str, Any], most_bytes: int) -> Any:
+        """Post ``body`` and return the JSON of the reply, at most ``most_bytes`` of it."""
+        async with self._open_client().stream("POST", self._url, json=body) as response:
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > most_bytes:
+                    raise EndpointError(
+                        f"{self._where}: the reply is larger than {most_bytes:,} bytes; reading stopped"
+                    )
+            self._check_status(response.status_code, response.headers, bytes(content))
+            kind = response.headers.get("content-type", "nothing").partition(";")[0].strip()
+            if kind != "application/json":
+                raise EndpointError(f"{self._where}: expected application/json; found {self._redacted(kind[:60])}")
+            self._engine = self._redacted(response.headers.get("server", "openai-compatible")[:60])
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise EndpointError(f"{self._where}: the reply is not valid JSON") from error
+
+    def _check_status(self, status: int, headers: httpx.Headers, content: bytes) -> None:
+        """Raise for any status but success, with what the endpoint said in at most 200 characters."""
+        if 200 <= status < 300:
+            return
+        if 300 <= status < 400:
+            raise EndpointError(f"{self._where}: answers with a redirect ({status}), which is not followed")
+        said = " ".join(content[:4096].decode(errors="replace").split())
+        sentence = f"{self._where}: HTTP {status}" + (f": {self._redacted(said)[:200]}" if said else "")
+        if status in (408, 429) or status >= 500:
+            wait = retry_after_s(headers.get("retry-after"), now=datetime.now(UTC))
+            raise RetryableError(sentence, retry_after_s=wait, refused=status in (429, 503))
+        raise EndpointError(sentence)
+
+    def _body(self, request: CompletionRequest) -> dict[str, Any]:
+        """Return the JSON body of a request."""
+        body: dict[str, Any] = {
+            "model": self._model,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed % SEED_RANGE,
+        }
+        if self._chat:
+            body["messages"] = [{"role": "user", "content": request.prompt}]
+        else:
+            body["prompt"] = request.prompt
+        if request.samples > 1:
+            body["n"] = request.samples
+        if request.logprobs:
+            body["logprobs"] = True if self._chat else 1
+        return body
+
+    def _open_client(self) -> httpx.AsyncClient:
+        """Return the client of the running event loop; connections cannot move from one loop to another."""
+        import httpx
+
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._client[0] is not loop:
+            headers = {"Accept-Encoding": "identity", "Accept": "application/json"}
+            if self._key is not None:
+                headers["Authorization"] = f"Bearer {self._key}"
+            timeout = httpx.Timeout(self._timeout_s, connect=min(CONNECT_TIMEOUT_S, self._timeout_s))
+            client = httpx.AsyncClient(
+                headers=headers, timeout=timeout, follow_redirects=False, trust_env=not self._loopback
+            )
+            self._client = (loop, client)
+        return self._client[1]
+
+    def _redacted(self, text: str) -> str:
+        """Return what an endpoint said without the key, should it repeat it, and without control characters."""
+        shown = text if self._key is None else text.replace(self._key, "***")
+        return "".join(c if c.isprintable() else " " for c in shown)
+
+
+def retry_after_s(value: str | None, *, now: datetime) -> float | None:
+    """Read a ``Retry-After`` header (RFC 9110, 10.2.3): seconds or a date; ``None`` for anything else."""
+    if value is None:
+        return None
+    if value.strip().isdecimal() and len(value) < 12:
+        return float(value)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    return max(0.0, (date - now).total_seconds())
+
+
+def _read_key(variable: str | None) -> str | None:
+    """Return the key that an environment variable holds."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise InputError("api_key_env", expected="a variable that holds a key", found=Plain(f"{variable} is not set"))
+    if not (key.isascii() and key.isprintable()):
+        raise InputError("api_key_env", expected="a key of printable ASCII", found=Plain(f"other text in {variable}"))
+    return key
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tokens(request: CompletionRequest) -> int:
+    return request.samples * request.max_tokens
+
+
+def _texts(reply: CompletionReply) -> list[str]:
+    return [completion.text for completion in reply.completions]
+
+
+def _reason(error: Exception) -> str:
+    return str(error)[:120] or type(error).__name__
