@@ -27,7 +27,7 @@ GB = 10**9
 OUTPUT = Path(__file__).parent / "problems" / "jetson_rtx4090.json"
 
 # Expert, box, published device, model, engine, number format, bytes of its weights.
-# The rows of the Orin do not state a number format: 16 bits per weight is an upper limit (70B: 4 bits, or it would not fit).
+# The vLLM rows do not state a number format: 16 bits per weight is an upper limit (70B: 4 bits, or it would not fit).
 EXPERTS = (
     ("llama-3.2-3b@orin", "orin", "Jetson Orin (AGX)", "Llama-3.2-3B", "vLLM", None, 6.4 * GB),
     ("llama-3.1-8b@orin", "orin", "Jetson Orin (AGX)", "Llama-3.1-8B", "vLLM", None, 16.1 * GB),

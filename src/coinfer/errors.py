@@ -18,6 +18,9 @@ and there is none.
 
 from __future__ import annotations
 
+import reprlib
+from functools import partial
+
 
 class CoinferError(Exception):
     """Base of every error coinfer raises on purpose."""
@@ -42,11 +45,15 @@ class InputError(CoinferError, ValueError):
         self.where = where
         self.expected = expected
         self.found = found
-        super().__init__(f"{where}: expected {expected}; found {_short(found)}")
+        place = f"{where}: " if where else ""
+        super().__init__(_printable(f"{place}expected {expected}; found {_short(found)}"))
+
+    def __reduce__(self) -> tuple[partial[InputError], tuple[str]]:
+        return partial(type(self), expected=self.expected, found=self.found), (self.where,)
 
     def inside(self, outer: str) -> InputError:
         """Return the same error with ``outer`` put before its path."""
-        separator = "" if self.where.startswith("[") or not self.where else "."
+        separator = "" if self.where.startswith(("[", ": ")) or not self.where else "."
         return type(self)(f"{outer}{separator}{self.where}", expected=self.expected, found=self.found)
 
 
@@ -90,10 +97,22 @@ class LimitReached(CoinferError):  # noqa: N818
     exit_code = 4
 
 
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 120
+_REPR.maxlevel = 4
+
+
 def _short(value: object) -> str:
-    """Show ``value`` in at most 120 characters."""
-    text = value if isinstance(value, Plain) else repr(value)
+    """Show ``value`` in at most 120 characters, without spelling out what is long or deeply nested."""
+    if isinstance(value, int) and value.bit_length() > 1000:  # repr refuses the longest of them
+        return f"an integer of {value.bit_length()} bits"
+    text = value if isinstance(value, Plain) else _REPR.repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _printable(text: str) -> str:
+    """Escape line breaks and control characters: a file must not write to the terminal through its error."""
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)
 
 
 class Plain(str):

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from coinfer.errors import InputError, Plain
 from coinfer.records import ArrayReference, Document, Matrix, read_matrix
 
 MAX_JSON_BYTES = 256 * 2**20
-
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be one half of a surrogate pair
 
 T = TypeVar("T")
 
@@ -33,18 +34,23 @@ def read_text(path: Path) -> str:
     """Return the text of a file, or raise a sentence: missing, a folder, too large, not UTF-8."""
     where = str(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_JSON_BYTES:
-            raise InputError(where, expected=f"at most {MAX_JSON_BYTES:,} bytes", found=Plain(f"{size:,} bytes"))
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            content = stream.read(MAX_JSON_BYTES + 1) if size <= MAX_JSON_BYTES else b""
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        found = Plain(getattr(error, "strerror", None) or str(error))
+        raise InputError(where, expected="a readable file", found=found) from error
+    if max(size, len(content)) > MAX_JSON_BYTES:  # a device or pipe has no size before it is read
+        found = Plain(f"{size:,} bytes" if size else "more")
+        raise InputError(where, expected=f"at most {MAX_JSON_BYTES:,} bytes", found=found)
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(where, expected="UTF-8 text", found=Plain(f"an invalid byte at {error.start}")) from error
-    except OSError as error:
-        raise InputError(where, expected="a readable file", found=Plain(error.strerror or str(error))) from error
 
 
 def parse(text: str, *, where: str) -> Any:
-    """Parse JSON text strictly: NaN, infinities, duplicate keys, huge numbers and deep nesting are refused."""
+    """Parse JSON text strictly: no NaN, infinities, keys given twice, half characters, huge numbers, deep nesting."""
 
     def constant(name: str) -> NoReturn:
         raise InputError(where, expected="finite numbers", found=Plain(name))
@@ -55,25 +61,32 @@ def parse(text: str, *, where: str) -> Any:
             raise InputError(where, expected="numbers below 1.8e308", found=Plain(digits))
         return number
 
+    def whole(digits: str) -> int:
+        if len(digits) > 308:
+            raise InputError(where, expected="numbers below 1e308", found=Plain(f"one of {len(digits)} digits"))
+        return int(digits)
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
             raise InputError(where, expected="each key once in an object", found=Plain(f"{twice!r} twice"))
         return result
 
     try:
-        return json.loads(text, parse_constant=constant, parse_float=finite, object_pairs_hook=unique)
+        value = json.loads(text, parse_constant=constant, parse_float=finite, parse_int=whole, object_pairs_hook=unique)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        half = Plain(ascii(error.object[error.start]))
+        raise InputError(where, expected="whole Unicode characters", found=half) from error
     except json.JSONDecodeError as error:
         place = f"{error.msg.lower()} at line {error.lineno}, column {error.colno}"
         raise InputError(where, expected="valid JSON", found=Plain(place)) from error
     except RecursionError as error:
         raise InputError(where, expected="JSON nested less than 900 deep", found=Plain("deeper nesting")) from error
-    except InputError:
-        raise
-    except ValueError as error:  # an integer with thousands of digits
-        raise InputError(where, expected="numbers of sane length", found=Plain(str(error))) from error
 
 
 def convert(data: Any, kind: type[T], *, where: str, folder: Path | None = None) -> T:
@@ -183,8 +196,7 @@ def record_schema(kind: Any) -> dict[str, Any]:
 
 def schema(kind: Any, *, format_name: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a file whose content is ``kind``, a record class."""
-
-    definitions = _definitions(kind)
+    _, definitions = _definitions(kind)
     root = definitions.pop(kind.__name__)
     root["properties"] = {"format": {"const": format_name}, **root["properties"]}
     root["required"] = ["format", *root["required"]]
@@ -213,7 +225,8 @@ def _sentence(error: msgspec.ValidationError, where: str, data: Any, kind: Any) 
         return type(cause)(f"{where}: {inner.where}", expected=inner.expected, found=inner.found)
     if text.startswith("Object contains unknown field"):
         name = text.rpartition("field ")[2].strip("`")
-        near = difflib.get_close_matches(name, _field_names(kind), n=1)
+        known = [field for part in _schemas_at(kind, path) for field in part.get("properties", ())]
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         return InputError(place, expected=f"known fields only{hint}", found=Plain(f"{name!r}"))
     if text.startswith("Object missing required field"):
@@ -227,8 +240,8 @@ def _sentence(error: msgspec.ValidationError, where: str, data: Any, kind: Any) 
     return InputError(place, expected=text[0].lower() + text[1:], found=found)
 
 
-def _definitions(kind: Any) -> dict[str, Any]:
-    """Return the JSON Schema definitions that ``kind`` consists of."""
+def _definitions(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the JSON Schema of ``kind`` and the definitions that it refers to."""
 
     def hook(wanted: type) -> dict[str, Any]:
         if wanted is Matrix:
@@ -237,35 +250,49 @@ def _definitions(kind: Any) -> dict[str, Any]:
         raise NotImplementedError
 
     template = "#/$defs/{name}"
-    _, definitions = msgspec.json.schema_components([kind, ArrayReference], schema_hook=hook, ref_template=template)
-    return definitions
+    schemas, definitions = msgspec.json.schema_components(
+        [kind, ArrayReference], schema_hook=hook, ref_template=template
+    )
+    return schemas[0], definitions
 
 
-def _field_names(kind: Any) -> set[str]:
-    """Return every field name that can stand anywhere in ``kind``."""
-    return {name for part in _definitions(kind).values() for name in part.get("properties", ())}
+def _schemas_at(kind: Any, path: str) -> list[dict[str, Any]]:
+    """Return every JSON Schema that the value at ``path`` may follow."""
+    root, definitions = _definitions(kind)
+
+    def expand(part: dict[str, Any]) -> list[dict[str, Any]]:
+        if "$ref" in part:
+            return expand(definitions[part["$ref"].rpartition("/")[2]])
+        return [end for option in part.get("anyOf", ()) for end in expand(option)] or [part]
+
+    found = expand(root)
+    for token in _tokens(path):
+        inner = (
+            part.get("properties", {}).get(token) or part.get("items") or part.get("additionalProperties")
+            for part in found
+        )
+        found = [end for part in inner if isinstance(part, dict) for end in expand(part)]
+    return found
 
 
 def _allowed(kind: Any, path: str) -> str:
-    """List the values that a field with fixed choices takes; empty when they cannot be told."""
-    name = path.rpartition(".")[2].partition("[")[0]
-    choices: list[str] = []
-    for part in _definitions(kind).values():
-        field = part.get("properties", {}).get(name, {})
-        for option in (field, *field.get("anyOf", ())):
-            choices += [repr(value) for value in option.get("enum", ()) if repr(value) not in choices]
-    return ", ".join(choices)
+    """List the values that the field at ``path`` may take; empty when it has no fixed choice."""
+    return ", ".join(repr(value) for part in _schemas_at(kind, path) for value in part.get("enum", ()))
+
+
+def _tokens(path: str) -> list[str]:
+    return [token for token in path.replace("]", "").replace("[", ".").split(".") if token]
 
 
 def _lookup(data: Any, path: str) -> object:
     """Return the value at a msgspec path such as ``experts[2].latency_s``, or words when it has none."""
     value = data
-    for token in path.replace("]", "").replace("[", ".").split("."):
+    for token in _tokens(path):
         if isinstance(value, dict) and token in value:
             value = value[token]
-        elif isinstance(value, list) and token.isdigit():
+        elif isinstance(value, list) and token.isdecimal() and int(token) < len(value):
             value = value[int(token)]
-        elif token:
+        else:
             return Plain("what stands there")
     if isinstance(value, dict | list):
         return Plain("an object" if isinstance(value, dict) else "a list")

@@ -129,14 +129,14 @@ def read_array(folder: Path, reference: ArrayReference) -> NDArray[np.float64]:
     path = folder / reference.file
     where = reference.file
     if Path(reference.file).is_absolute() or ".." in Path(reference.file).parts:
-        raise InputError("file", expected="a path below the JSON file's folder", found=reference.file)
+        raise InputError(where, expected="a path below the JSON file's folder", found=Plain("a path that leaves it"))
     try:
         _check_size(where, path.stat().st_size)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
         found = Plain(getattr(error, "strerror", None) or str(error))
         raise InputError(where, expected="a readable file", found=found) from error
     if digest != reference.sha256:

@@ -205,6 +205,7 @@ def test_every_figure_of_an_evaluation_is_what_a_hand_computes(small_problem: Se
         ("energy_j", "all", 5.0, 6.0),
         ("memory_bytes", "box", 12.0, 16.0),
         ("latency_s", "code", 2.0, 2.5),
+        ("assignment", "all", 0.0, 0.0),
     }
 
 

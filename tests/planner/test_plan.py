@@ -190,7 +190,7 @@ JUNK = (
 @given(path=st.sampled_from([p for p in paths(PLAN) if p]), junk=JUNK, drop=st.booleans())
 @settings(max_examples=400)
 def test_a_mutated_plan_is_refused_or_harmless(path: tuple[Any, ...], junk: Any, drop: bool) -> None:
-    """Change or drop anything in a plan file: reader or checker refuse it with a sentence, or what it claims is true."""
+    """Change or drop anything in a plan file: it is refused with a sentence, or what it claims is true."""
     data = copy.deepcopy(PLAN)
     holder = data
     for key in path[:-1]:

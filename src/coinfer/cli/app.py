@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except CoinferError as error:
         return _fail(arguments, str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _fail(arguments, "interrupted", 130)
+    except KeyboardInterrupt as stopped:
+        return _fail(arguments, str(stopped) or "interrupted", 130)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

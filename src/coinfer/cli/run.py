@@ -81,8 +81,11 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         return 0
     print(
-        f"{summary.answered} answered ({summary.resumed} of them before), {summary.failed} failed, {summary.skipped} left out by a budget"
+        f"{summary.answered} answered ({summary.resumed} of them before), {summary.failed} failed, "
+        f"{summary.skipped} left out by a budget"
     )
+    for note in summary.notes:
+        print(note)
     if quality is not None:
         print(f"Mean quality of {len(graded)} graded answers: {quality:.4f}")
     if arguments.answers is None:

@@ -12,6 +12,7 @@ from coinfer.errors import Plain, RequestError
 from coinfer.executor.backends import open_backend
 from coinfer.executor.measure import measure_expert
 from coinfer.executor.request import Request
+from coinfer.models.endpoint import Endpoint
 from coinfer.planner.assemble import Candidate
 from coinfer.profiler.energy import open_counter
 from coinfer.profiler.fit import fit
@@ -112,9 +113,14 @@ async def _measure(
                     requests=part,
                     repeats=repeats,
                     on_progress=told,
-                    counter=counter,
+                    counter=counter if _runs_here(candidate.endpoint) else None,
                 )
                 done[candidate.name] += repeats * len(part)
     if counter is not None:
         counter.close()
     return rows
+
+
+def _runs_here(endpoint: Endpoint | None) -> bool:
+    """Say whether the counters of this machine see the model work; what an address stands for may be far away."""
+    return endpoint is not None and endpoint.backend in ("transformers", "llamacpp")

@@ -11,12 +11,16 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from coinfer.errors import BackendMissing
 from coinfer.profiler.measurement import EnergySource
 
 SYSFS = Path("/sys")
 SAMPLE_EVERY_S = 0.02
+
+_WHOLE_BOARD = (("VDD_IN",), ("POM_5V_IN",), ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"))
+"""Rails that add up to a board: Orin Nano, Orin NX, Xavier NX; Nano, TX2; AGX Orin (no rail of its holds all)."""
 
 
 class EnergyCounter(Protocol):
@@ -33,7 +37,13 @@ class EnergyCounter(Protocol):
         ...
 
     def read_j(self) -> float:
-        """Energy since the counter was opened, joules."""
+        """Energy since the counter was opened, joules; never less than before.
+
+        Raises
+        ------
+        BackendMissing
+            If the counter can no longer be read.
+        """
         ...
 
     def close(self) -> None:
@@ -67,7 +77,10 @@ class RaplCounter:
     def read_j(self) -> float:
         """Energy since the counter was opened, joules."""
         for i, folder in enumerate(self._domains):
-            now = _read_uj(folder)
+            try:
+                now = _read_uj(folder)
+            except (OSError, ValueError) as error:
+                raise BackendMissing(f"the RAPL counter can no longer be read ({error})") from error
             step = now - self._last_uj[i]
             self._total_uj += step if step >= 0 else step + self._range_uj[i]
             self._last_uj[i] = now
@@ -78,30 +91,40 @@ class RaplCounter:
 
 
 class NvmlCounter:
-    """Sum of the total energy counters of all NVIDIA cards."""
+    """Sum of the total energy counters of all NVIDIA cards (Volta and later), without their host.
+
+    Parameters
+    ----------
+    library
+        The ``pynvml`` module, initialised.
+    """
 
     source: EnergySource = "nvml"
 
-    def __init__(self) -> None:
-        import pynvml
-
-        self._nvml = pynvml
-        pynvml.nvmlInit()
-        cards = range(pynvml.nvmlDeviceGetCount())
-        self._cards = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in cards]
-        self._start_mj = self._read_mj()
+    def __init__(self, library: Any) -> None:
+        self._nvml = library
+        self._cards = [library.nvmlDeviceGetHandleByIndex(i) for i in range(library.nvmlDeviceGetCount())]
+        self._last_mj = [self._read_mj(card) for card in self._cards]
+        self._total_mj = 0
 
     @property
     def name(self) -> str:
         """What it counts, in words."""
         return f"NVML, {len(self._cards)} card(s)"
 
-    def _read_mj(self) -> int:
-        return sum(int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(card)) for card in self._cards)
+    def _read_mj(self, card: Any) -> int:
+        return int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(card))
 
     def read_j(self) -> float:
-        """Energy since the counter was opened, joules."""
-        return (self._read_mj() - self._start_mj) / 1e3
+        """Energy since the counter was opened, joules; what lay before a restart of the driver is lost."""
+        for i, card in enumerate(self._cards):
+            try:
+                now = self._read_mj(card)
+            except self._nvml.NVMLError as error:
+                raise BackendMissing(f"the energy counter of card {i} can no longer be read ({error})") from error
+            self._total_mj += max(0, now - self._last_mj[i])
+            self._last_mj[i] = now
+        return self._total_mj / 1e3
 
     def close(self) -> None:
         """Nothing needs to be let go of: the library ends with the process."""
@@ -123,6 +146,7 @@ class JetsonCounter:
         self._total_j = 0.0
         self._power_w = self._read_w()
         self._time_s = time.monotonic()
+        self._failure: Exception | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="jetson-rails", daemon=True)
@@ -137,8 +161,12 @@ class JetsonCounter:
         return sum(float(volt.read_text()) * float(ampere.read_text()) / 1e6 for volt, ampere in self._rails)
 
     def _step(self) -> None:
-        power_w, now = self._read_w(), time.monotonic()
         with self._lock:
+            try:
+                power_w, now = self._read_w(), time.monotonic()
+            except (OSError, ValueError) as error:
+                self._failure = error  # a gap cannot be filled: from here on the counter is of no use
+                return
             self._total_j += (self._power_w + power_w) / 2 * (now - self._time_s)
             self._power_w, self._time_s = power_w, now
 
@@ -149,7 +177,10 @@ class JetsonCounter:
     def read_j(self) -> float:
         """Energy since the counter was opened, joules."""
         self._step()
-        return self._total_j
+        with self._lock:
+            if self._failure is not None:
+                raise BackendMissing(f"a Jetson power rail can no longer be read ({self._failure})")
+            return self._total_j
 
     def close(self) -> None:
         """End the sampling thread."""
@@ -162,27 +193,50 @@ def open_counter(sysfs: Path = SYSFS) -> EnergyCounter | None:
     domains, _ = _rapl_domains(sysfs)
     if domains:
         return RaplCounter(domains)
-    try:
-        return NvmlCounter()
-    except Exception:  # noqa: BLE001, S110 (pynvml absent, no driver, card without a counter: all mean "not here")
-        pass
-    rails = _jetson_rails(sysfs)
+    counter = _open_nvml()
+    if not isinstance(counter, str):
+        return counter
+    rails, _ = _jetson_rails(sysfs)
     return JetsonCounter(rails) if rails else None
 
 
 def why_absent(sysfs: Path = SYSFS) -> tuple[str, ...]:
-    """Say of each kind of counter why it is not used here."""
+    """Say of each kind of counter that this machine lacks why it does."""
+    reasons = []
     domains, reason = _rapl_domains(sysfs)
-    reasons = [] if domains else [f"RAPL: {reason}"]
-    try:
-        NvmlCounter()
-    except ImportError:
-        reasons.append("NVML: the package nvidia-ml-py is not installed (extra: energy)")
-    except Exception as error:  # noqa: BLE001 (pynvml raises classes of its own)
-        reasons.append(f"NVML: {error}")
-    if not _jetson_rails(sysfs):
-        reasons.append("Jetson rails: no INA3221 monitor in hwmon")
+    if not domains:
+        reasons.append(f"RAPL: {reason}")
+    counter = _open_nvml()
+    if isinstance(counter, str):
+        reasons.append(f"NVML: {counter}")
+    rails, reason = _jetson_rails(sysfs)
+    if not rails:
+        reasons.append(f"Jetson rails: {reason}")
     return tuple(reasons)
+
+
+def load_nvml() -> Any:
+    """Return the initialised ``pynvml`` module, or in words why there is none."""
+    try:
+        import pynvml
+    except ImportError:
+        return "the package nvidia-ml-py is not installed (extra: energy)"
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return f"no driver answers ({error})"
+    return pynvml
+
+
+def _open_nvml() -> NvmlCounter | str:
+    """Return the counter of all cards, or in words why there is none."""
+    library = load_nvml()
+    if isinstance(library, str):
+        return library
+    try:
+        return NvmlCounter(library) if library.nvmlDeviceGetCount() else "no card"
+    except library.NVMLError as error:
+        return f"a card has no energy counter ({error})"
 
 
 def _rapl_domains(sysfs: Path) -> tuple[list[Path], str]:
@@ -204,8 +258,8 @@ def _rapl_domains(sysfs: Path) -> tuple[list[Path], str]:
     return packages, "powercap lists no processor package"
 
 
-def _jetson_rails(sysfs: Path) -> list[tuple[Path, Path]]:
-    """Return the rails of INA3221 monitors; the total rail alone where there is one."""
+def _jetson_rails(sysfs: Path) -> tuple[list[tuple[Path, Path]], str]:
+    """Return the rails of INA3221 monitors that add up to the board, or the reason why there are none."""
     rails: dict[str, tuple[Path, Path]] = {}
     for monitor in sorted((sysfs / "class" / "hwmon").glob("hwmon*")):
         try:
@@ -218,8 +272,18 @@ def _jetson_rails(sysfs: Path) -> list[tuple[Path, Path]]:
                     rails[label.read_text().strip()] = (volt, ampere)
         except OSError:
             continue
-    total = [rail for name, rail in rails.items() if name in ("VDD_IN", "VIN_SYS_5V0", "POM_5V_IN")]
-    return total or list(rails.values())
+    if not rails:
+        return [], "no INA3221 monitor in hwmon"
+    names = next((names for names in _WHOLE_BOARD if rails.keys() >= set(names)), None)
+    if names is None:
+        return [], f"it is not known which of {', '.join(sorted(rails))} add up to the board"
+    chosen = [rails[name] for name in names]
+    try:
+        for file in (file for rail in chosen for file in rail):
+            float(file.read_text())
+    except (OSError, ValueError) as error:
+        return [], f"a rail cannot be read ({error})"
+    return chosen, ""
 
 
 def _read_uj(domain: Path) -> int:

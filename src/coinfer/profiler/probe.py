@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 from coinfer.errors import ProfileError
-from coinfer.profiler.energy import open_counter
+from coinfer.profiler.energy import load_nvml, open_counter
 from coinfer.profiler.profile import DeviceFacts, Estimate
 
 
@@ -59,9 +59,10 @@ def probe_machine(
 def usable_cores(root: Path = Path("/")) -> float:
     """Return the processor cores this process may use: its affinity, cut by the container's quota."""
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    quota = _text(root / "sys/fs/cgroup/cpu.max").split()
-    if len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit() and int(quota[1]) > 0:
-        cores = min(cores, int(quota[0]) / int(quota[1]))
+    for group in _control_groups(root):
+        quota = _text(group / "cpu.max").split()
+        if len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit() and int(quota[1]) > 0:
+            cores = min(cores, int(quota[0]) / int(quota[1]))
     return cores
 
 
@@ -70,8 +71,17 @@ def memory_bytes(root: Path = Path("/")) -> int:
     import psutil
 
     total = int(psutil.virtual_memory().total)
-    limit = _text(root / "sys/fs/cgroup/memory.max")
-    return min(total, int(limit)) if limit.isdigit() else total
+    limits = [_text(group / "memory.max") for group in _control_groups(root)]
+    return min([total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def _control_groups(root: Path) -> list[Path]:
+    """Return the folders of this process's control group (version 2) and of all above it."""
+    mount = root / "sys/fs/cgroup"
+    lines = _text(root / "proc/self/cgroup").splitlines()
+    path = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    return [mount.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
 
 
 def _processor(root: Path) -> str:
@@ -85,15 +95,15 @@ def _processor(root: Path) -> str:
 def _accelerators(root: Path) -> list[str]:
     """Return boards and cards by name; empty where there are none or nothing can tell."""
     found = [board] if (board := _text(root / "proc/device-tree/model").strip("\0 \n")) else []
+    library = load_nvml()
+    if isinstance(library, str):
+        return found
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        for i in range(pynvml.nvmlDeviceGetCount()):
-            label = pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(i))
+        for i in range(library.nvmlDeviceGetCount()):
+            label = library.nvmlDeviceGetName(library.nvmlDeviceGetHandleByIndex(i))
             found.append(label.decode() if isinstance(label, bytes) else str(label))
-    except Exception:  # noqa: BLE001, S110 (the package or the driver is not there: no card that we could name)
-        pass
+    except library.NVMLError:
+        found.append("an NVIDIA card that does not answer")
     return found
 
 

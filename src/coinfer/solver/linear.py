@@ -19,7 +19,7 @@ class LinearResult:
     Attributes
     ----------
     status
-        ``optimal``, ``infeasible`` or ``unknown`` (an iteration or time limit, or numerical trouble).
+        ``optimal``, ``infeasible``, ``unbounded`` or ``unknown`` (a time limit, or numerical trouble).
     value
         Objective, offset included; ``nan`` unless optimal.
     point
@@ -29,7 +29,7 @@ class LinearResult:
         sign is not yet known; ``None`` when there is none.
     """
 
-    status: Literal["optimal", "infeasible", "unknown"]
+    status: Literal["optimal", "infeasible", "unbounded", "unknown"]
     value: float
     point: FloatArray | None
     multipliers: FloatArray | None
@@ -72,6 +72,8 @@ class Relaxation:
 
     def solve(self, lower: FloatArray, upper: FloatArray, *, time_s: float | None = None) -> LinearResult:
         """Solve over the box ``lower <= x <= upper``, (variables,) each, for at most ``time_s`` seconds."""
+        if len(self._columns) == 0:
+            return _without_variables(self._program)
         highs, status = self._highs, self._highspy.HighsModelStatus
         highs.changeColsBounds(len(self._columns), self._columns, lower, upper)
         highs.setOptionValue("time_limit", highs.getRunTime() + time_s if time_s is not None else np.inf)
@@ -89,7 +91,16 @@ class Relaxation:
             ray = highs.getDualRay()
             multipliers = np.array(ray[2]) if ray[1] else None
             return LinearResult(status="infeasible", value=np.nan, point=None, multipliers=multipliers)
-        return LinearResult(status="unknown", value=np.nan, point=None, multipliers=None)
+        status_name: Literal["unbounded", "unknown"] = "unbounded" if found == status.kUnbounded else "unknown"
+        return LinearResult(status=status_name, value=np.nan, point=None, multipliers=None)
+
+
+def _without_variables(program: MixedIntegerProgram) -> LinearResult:
+    """Return what holds where there is nothing to choose, which the engine does not answer: each row says 0."""
+    broken = np.where(program.row_lower > 0.0, 1.0, np.where(program.row_upper < 0.0, -1.0, 0.0))
+    if broken.any():
+        return LinearResult(status="infeasible", value=np.nan, point=None, multipliers=broken)
+    return LinearResult(status="optimal", value=program.offset, point=np.zeros(0), multipliers=broken)
 
 
 def elastic(program: MixedIntegerProgram, lower: FloatArray, upper: FloatArray) -> LinearResult:

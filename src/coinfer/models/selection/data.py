@@ -9,6 +9,7 @@ from typing import Literal
 
 from coinfer.errors import Plain, ProblemError
 from coinfer.models.endpoint import Endpoint
+from coinfer.models.exact import exact
 from coinfer.records import Document, Matrix, Record
 
 FORMAT = "coinfer/problem/1"
@@ -117,9 +118,11 @@ class Expert(Record, frozen=True, kw_only=True):
             raise ProblemError("energy_basis", expected="a basis exactly when energy_j stands", found=self.energy_basis)
 
     def total_latency_s(self, category: str) -> float | None:
-        """Return computation plus transmission; ``None`` where it was not measured."""
+        """Return computation plus transmission, added up as decimals; ``None`` where it was not measured."""
         computation = self.latency_s.get(category)
-        return None if computation is None else computation + (self.transmission_s or 0.0)
+        if computation is None or self.transmission_s is None:
+            return computation
+        return float(exact(computation) + exact(self.transmission_s))  # 0.1 + 0.2 keeps a promise of 0.3
 
 
 class Prompt(Record, frozen=True, kw_only=True):
@@ -153,7 +156,8 @@ class Budgets(Record, frozen=True, kw_only=True):
     energy_j
         Mean energy per request under the routing, the idle share included.
     worst_case_energy_j
-        Energy of a request that every selected expert answers (an ensemble), in every category.
+        Energy of a request that every selected expert answers (an ensemble), in every category that has prompts;
+        an expert whose energy is absent in one of them cannot be selected.
     price_usd
         Mean money per request under the routing.
     experts

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.decision import Route, SelectionDecision
-from coinfer.models.selection.formulate import variables_of
-from coinfer.models.selection.units import answerable, units
+from coinfer.models.selection.formulate import Variables, formulate, variables_of
+from coinfer.models.selection.units import Units, answerable, units
+from coinfer.solver.linear import Relaxation
+from coinfer.solver.program import FloatArray
 
 SHARE = 1e-7
 """A routing share below this is rounding noise of an engine."""
+EXCESS = 1e-10
+"""Relative excess over a budget that is left as it is; engines allow themselves 1e-6, the evaluation 1e-9."""
 
 
 def decode(problem: SelectionProblem, point: NDArray[np.float64]) -> SelectionDecision:
     """Return the decision that a point of the program stands for.
 
-    Experts that answer nothing are left out unless they are required: every limit still holds without them.
+    Experts that answer nothing are left out unless they are required: every limit still holds without them. Where
+    no budget couples the prompts, each goes wholly to its best selected expert; else the engine's shares are kept,
+    freed of its rounding noise, and solved anew for the same selection where that noise breaks a budget.
+
+    Parameters
+    ----------
+    problem
+        What was planned.
+    point
+        (variables,) of ``formulate(problem)``, feasible to an engine's tolerance. A unit without any share gets no
+        route, and the evaluation says so.
     """
     parts = units(problem)
     variables = variables_of(problem, parts)
+    pair_share = np.asarray(point, dtype=np.float64)[variables.route]
+    if _coupled(problem):
+        pair_share = _cleaned(pair_share, variables, len(parts.weight))
+        pair_share = _within_budgets(problem, variables, point, pair_share, len(parts.weight))
+    else:
+        pair_share = _to_the_best(parts, variables, point)
     share = np.zeros((len(parts.weight), len(problem.experts)))
-    share[variables.unit, variables.expert] = point[variables.route]
-    share[share < SHARE] = 0.0
-    share /= share.sum(axis=1, keepdims=True)
+    share[variables.unit, variables.expert] = pair_share
     answering = share.sum(axis=0) > 0.0
     selected = tuple(
         expert.name for n, expert in enumerate(problem.experts) if answering[n] or expert.name in problem.required
@@ -33,16 +53,60 @@ def decode(problem: SelectionProblem, point: NDArray[np.float64]) -> SelectionDe
     for r, members in enumerate(parts.members):
         for prompt in (None,) if problem.gate == "category" else (problem.prompts[i].name for i in members):
             routes += [
-                Route(category=parts.category[r], prompt=prompt, expert=expert.name, fraction=float(share[r, n]))
-                for n, expert in enumerate(problem.experts)
-                if share[r, n] > 0.0
+                Route(category=parts.category[r], prompt=prompt, expert=problem.experts[n].name, fraction=share[r, n])
+                for n in np.flatnonzero(share[r]).tolist()
             ]
     return SelectionDecision(selected=selected, routes=tuple(routes), preference=preference(problem, selected))
+
+
+def _coupled(problem: SelectionProblem) -> bool:
+    """Return True when a limit binds the sum over prompts, so that splitting a prompt's traffic can pay."""
+    budgets = problem.budgets
+    loaded = problem.arrival_rate_per_s is not None and any(part.max_utilisation for part in problem.devices)
+    return budgets.energy_j is not None or budgets.price_usd is not None or loaded
+
+
+def _to_the_best(parts: Units, variables: Variables, point: FloatArray) -> FloatArray:
+    """Return shares, (pairs,), that send each unit to its best selected expert; ties go to the engine's choice."""
+    open_pairs = np.flatnonzero(point[variables.select[variables.expert]] > 0.5)
+    quality = parts.quality[variables.unit[open_pairs], variables.expert[open_pairs]]
+    order = np.lexsort((-point[variables.route[open_pairs]], -quality, variables.unit[open_pairs]))
+    _, first = np.unique(variables.unit[open_pairs][order], return_index=True)
+    share = np.zeros(len(variables.route))
+    share[open_pairs[order[first]]] = 1.0
+    return share
+
+
+def _cleaned(share: FloatArray, variables: Variables, count: int) -> FloatArray:
+    """Drop rounding noise and let the shares of each of ``count`` units add up to 1."""
+    kept = np.where(share < SHARE, 0.0, share)
+    total = np.bincount(variables.unit, weights=kept, minlength=count)
+    fraction = np.divide(kept, total[variables.unit], out=np.zeros_like(kept), where=kept > 0.0)
+    return np.minimum(fraction, 1.0)
+
+
+def _within_budgets(
+    problem: SelectionProblem, variables: Variables, point: FloatArray, share: FloatArray, count: int
+) -> FloatArray:
+    """Return shares that keep every budget to :data:`EXCESS`, solved anew for the same selection where needed."""
+    program = formulate(problem)
+    whole = np.where(program.integer, np.round(point), point)
+    whole[variables.route] = share
+    budgets = np.zeros(program.rows, dtype=bool)
+    for name in ("energy", "price", "utilisation"):
+        budgets[program.row_blocks.get(name, slice(0, 0))] = True
+    if ((program.activity(whole) - program.row_upper)[budgets] <= EXCESS).all():
+        return share
+    tightened = replace(program, row_upper=np.where(budgets, program.row_upper * (1.0 - 2 * EXCESS), program.row_upper))
+    lower, upper = (np.where(program.integer, whole, side) for side in (program.lower, program.upper))
+    answer = Relaxation(tightened).solve(lower, upper)
+    return share if answer.point is None else _cleaned(answer.point[variables.route], variables, count)
 
 
 def preference(problem: SelectionProblem, selected: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Return, by category in use, the selected experts that may answer it, best mean quality first."""
     weights = np.array([prompt.weight for prompt in problem.prompts])
+    weights /= weights.max()  # so that no sum overflows
     categories = [prompt.category for prompt in problem.prompts]
     found = {}
     for category in dict.fromkeys(categories):
@@ -53,6 +117,7 @@ def preference(problem: SelectionProblem, selected: tuple[str, ...]) -> dict[str
             for n, expert in enumerate(problem.experts)
             if expert.name in selected and answerable(problem, expert, category)
         ]
+        mean = np.round(mean, 12)  # so that equal means rank by the order of the problem on every machine
         found[category] = tuple(problem.experts[n].name for n in sorted(able, key=lambda n: (-mean[n], n)))
     return found
 

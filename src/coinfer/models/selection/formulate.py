@@ -16,9 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coinfer.models.selection.data import Expert, SelectionProblem
-from coinfer.models.selection.units import Units, answerable, categories_in_use, units
+from coinfer.models.selection.data import SelectionProblem
+from coinfer.models.selection.explain import explain_infeasible
+from coinfer.models.selection.units import Units, answerable, categories_in_use, units, unselectable
 from coinfer.solver.program import IntArray, MixedIntegerProgram, ProgramBuilder
+
+__all__ = ["Variables", "explain_infeasible", "formulate", "variables_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,79 +69,29 @@ def variables_of(problem: SelectionProblem, parts: Units) -> Variables:
     return _variables(problem, parts, ProgramBuilder())
 
 
-def explain_infeasible(problem: SelectionProblem) -> tuple[str, ...]:
-    """Say in plain sentences why nothing is feasible, where a single limit shows it."""
-    found = []
-    for name in categories_in_use(problem):
-        experts = [expert for expert in problem.experts if expert.name not in problem.forbidden]
-        if any(answerable(problem, expert, name) for expert in experts):
-            continue
-        budget = next(category.latency_budget_s for category in problem.categories if category.name == name)
-        known = [(expert.total_latency_s(name), expert.name) for expert in experts]
-        timed = [(latency, expert) for latency, expert in known if latency is not None]
-        if timed and budget is not None:
-            latency, expert = min(timed)
-            found.append(
-                f"no expert answers {name!r} within {budget:g} s (the fastest, {expert!r}, takes {latency:g} s)"
-            )
-        else:
-            found.append(f"no expert was measured in {name!r}")
-    for device in problem.devices:
-        needed = sum(
-            expert.memory_bytes or 0
-            for expert in problem.experts
-            if expert.device == device.name and expert.name in problem.required
-        )
-        if device.memory_bytes is not None and needed > device.memory_bytes:
-            found.append(
-                f"the required experts need {needed} bytes of {device.name!r}, which has {device.memory_bytes}"
-            )
-    for field in ("energy_j", "price_usd"):
-        budget = getattr(problem.budgets, field)
-        least = _least(problem, field)
-        if budget is not None and least is not None and least > budget:
-            found.append(f"the cheapest routing needs a mean {field} of {least:g}, over the budget of {budget:g}")
-    return tuple(found)
-
-
-def _least(problem: SelectionProblem, field: str) -> float | None:
-    """Return the least mean of a figure per request any routing can have; ``None`` when some unit has no expert."""
-    parts = units(problem)
-    total = 0.0
-    for category, weight in zip(parts.category, parts.weight, strict=True):
-        figures = [
-            (getattr(expert, field) or {}).get(category)
-            for expert in problem.experts
-            if expert.name not in problem.forbidden and answerable(problem, expert, category)
-        ]
-        known = [figure for figure in figures if figure is not None]
-        if not known:
-            return None
-        total += float(weight) * min(known)
-    return total
-
-
 def _variables(problem: SelectionProblem, parts: Units, builder: ProgramBuilder) -> Variables:
     categories = sorted(set(parts.category))
     row = {category: i for i, category in enumerate(categories)}
     allowed_in = np.array(
         [[answerable(problem, expert, category) for expert in problem.experts] for category in categories]
     )
-    allowed = allowed_in[[row[category] for category in parts.category]]
-    unit, expert = np.nonzero(allowed)
-    names = [part.name for part in problem.experts]
-    upper = np.array([0.0 if name in problem.forbidden else 1.0 for name in names])
-    if problem.latency_rule == "selected":
-        upper = np.minimum(upper, [_measured_where_promised(problem, part) for part in problem.experts])
+    names = [expert.name for expert in problem.experts]
+    barred = [
+        expert.name in problem.forbidden or unselectable(problem, expert) is not None for expert in problem.experts
+    ]
+    upper = 1.0 - np.array(barred, dtype=np.float64)
     lower = np.array([1.0 if name in problem.required else 0.0 for name in names])
     # A required expert that may not be selected makes an empty box; the row below says so to every engine alike.
     select = builder.variables("select", len(names), lower=np.minimum(lower, upper), upper=upper, integer=True)
     blocked = np.flatnonzero(lower > upper)
     if len(blocked):
         builder.rows("required", row=np.arange(len(blocked)), column=select[blocked], coefficient=1.0, lower=1.0)
+    allowed_in &= (upper > 0.0) & ~_over_a_budget_of_nothing(problem, categories)
+    unit, expert = np.nonzero(allowed_in[[row[category] for category in parts.category]])
     cost = -parts.weight[unit] * parts.quality[unit, expert]
     route = builder.variables("route", len(unit), cost=cost, upper=1.0)
-    idle = [device.name for device in problem.devices if device.idle_power_w and problem.arrival_rate_per_s]
+    accounted = problem.budgets.energy_j is not None and problem.arrival_rate_per_s is not None
+    idle = [device.name for device in problem.devices if accounted and device.idle_power_w]
     on = builder.variables("device_on", len(idle), upper=1.0, integer=True)
     return Variables(
         select=select,
@@ -149,14 +102,19 @@ def _variables(problem: SelectionProblem, parts: Units, builder: ProgramBuilder)
     )
 
 
-def _measured_where_promised(problem: SelectionProblem, expert: Expert) -> float:
-    """Return 1 when the expert was measured in every category with a promise, else 0."""
-    return float(
-        all(
-            category.latency_budget_s is None or expert.total_latency_s(category.name) is not None
-            for category in problem.categories
-        )
-    )
+def _over_a_budget_of_nothing(problem: SelectionProblem, categories: list[str]) -> NDArray[np.bool_]:
+    """Return True, (categories, experts), for pairs that use some of a budget of 0.
+
+    Their shares are 0 in every decision; an engine's tolerance would let a little through.
+    """
+    over = np.zeros((len(categories), len(problem.experts)), dtype=bool)
+    for field in ("energy_j", "price_usd"):
+        if getattr(problem.budgets, field) == 0.0:
+            over |= [
+                [(getattr(expert, field) or {}).get(name, 0.0) > 0.0 for expert in problem.experts]
+                for name in categories
+            ]
+    return over
 
 
 def _add_routing(builder: ProgramBuilder, parts: Units, variables: Variables) -> None:
@@ -255,33 +213,28 @@ def _add_latency_of_selected(problem: SelectionProblem, builder: ProgramBuilder,
     """Every selected expert keeps every promise, and waiting for all of them counts the aggregation.
 
     For expert ``n`` and category ``k``: ``t_nk + a * sum_m x_m <= tau_k`` when ``x_n = 1``. The row
-    ``t_nk x_n + a sum_m x_m <= tau_k + M (1 - x_n)`` with ``M = max(0, a N - tau_k)`` says that, and for ``x_n = 0``
-    its right side is at least ``a N``, which no selection exceeds.
+    ``t_nk x_n + a sum_m x_m <= tau_k + M (1 - x_n)`` says that. For ``x_n = 0`` at most ``N - 1`` experts are
+    selected, so ``M = max(0, a (N - 1) - tau_k)`` is the smallest number that cuts off nothing, which keeps the
+    relaxation tight. Experts fixed to 0 count neither in ``N`` nor among the rows.
     """
-    count = len(problem.experts)
     step = problem.aggregation_s_per_expert or 0.0
-    promised = [category for category in problem.categories if category.latency_budget_s is not None]
-    row: list[NDArray[np.int64]] = []
-    column: list[IntArray] = []
-    number: list[NDArray[np.float64]] = []
-    limit: list[float] = []
-    for category in promised:
-        budget = category.latency_budget_s or 0.0
-        slack = max(0.0, step * count - budget)
-        for n, expert in enumerate(problem.experts):
-            latency = expert.total_latency_s(category.name)
-            if latency is None:
-                continue  # its variable is fixed to 0 already
-            entries: NDArray[np.float64] = np.full(count, step)
-            entries[n] += latency + slack
-            row.append(np.full(count, len(limit)))
-            column.append(variables.select)
-            number.append(entries)
-            limit.append(budget + slack)
-    if limit:
-        bounds = np.array(limit)
-        rows = np.concatenate(row)
-        _budget(builder, "latency", rows, np.concatenate(column), np.concatenate(number), bounds)
+    free = [n for n, expert in enumerate(problem.experts) if unselectable(problem, expert) is None]
+    limits: list[float] = []
+    numbers: list[NDArray[np.float64]] = []
+    for category in problem.categories:
+        budget = category.latency_budget_s
+        if budget is None:
+            continue
+        slack = max(0.0, step * (len(free) - 1) - budget)
+        latency = [problem.experts[n].total_latency_s(category.name) or 0.0 for n in free]
+        numbers.append(np.full((len(free), len(free)), step) + np.diag(np.array(latency) + slack))
+        limits += [budget + slack] * len(free)
+    if limits:
+        entries = np.concatenate(numbers)
+        row, column = np.indices(entries.shape)
+        _budget(
+            builder, "latency", row.ravel(), variables.select[free][column.ravel()], entries.ravel(), np.array(limits)
+        )
 
 
 def _per_pair(problem: SelectionProblem, parts: Units, variables: Variables, field: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Routing units: what is routed as one, and which expert may answer it."""
+"""Routing units: what is routed as one, which expert may answer it, and which expert may be selected at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coinfer.models.exact import exact
 from coinfer.models.selection.data import Expert, SelectionProblem
 
 
@@ -43,12 +44,15 @@ def units(problem: SelectionProblem) -> Units:
         row = () if problem.gate == "category" else problem.quality.array[i].tobytes()
         groups.setdefault((prompt.category, row), []).append(i)
     weights = np.array([prompt.weight for prompt in problem.prompts])
+    weights /= weights.max()  # so that no sum overflows
     weight = np.array([weights[members].sum() for members in groups.values()])
-    quality = np.stack(
-        [np.average(problem.quality.array[members], axis=0, weights=weights[members]) for members in groups.values()]
-    )
     if problem.gate == "oracle":  # the rows of a group are equal: take one, without the rounding of a mean
         quality = problem.quality.array[[members[0] for members in groups.values()]]
+    else:
+        means = [
+            np.average(problem.quality.array[members], axis=0, weights=weights[members]) for members in groups.values()
+        ]
+        quality = np.stack(means)
     return Units(
         category=tuple(problem.prompts[members[0]].category for members in groups.values()),
         weight=weight / weight.sum(),
@@ -60,8 +64,8 @@ def units(problem: SelectionProblem) -> Units:
 def answerable(problem: SelectionProblem, expert: Expert, category: str) -> bool:
     """Return True when ``expert`` may answer ``category``: it was measured there and keeps the promise.
 
-    Under the rule ``selected`` the promise binds the selection, not the route, so only a category with a promise
-    asks for a measurement.
+    Under the rule ``selected`` the promise binds the selection, not the route. Where there is no promise, an absent
+    latency is fine as long as no budget needs the figures of this pair.
     """
     budget = next(part.latency_budget_s for part in problem.categories if part.name == category)
     latency = expert.total_latency_s(category)
@@ -71,14 +75,47 @@ def answerable(problem: SelectionProblem, expert: Expert, category: str) -> bool
 
 
 def _needs_figures(problem: SelectionProblem, expert: Expert, category: str) -> bool:
-    """Return True when a budget needs figures of this pair that are absent."""
+    """Return True when a limit needs figures of this pair that are absent."""
     budgets = problem.budgets
-    needs_energy = budgets.energy_j is not None or budgets.worst_case_energy_j is not None
-    no_energy = category not in (expert.energy_j or {})
-    no_price = category not in (expert.price_usd or {})
+    no_energy = budgets.energy_j is not None and category not in (expert.energy_j or {})
+    no_price = budgets.price_usd is not None and category not in (expert.price_usd or {})
     device = next(part for part in problem.devices if part.name == expert.device)
     loaded = device.max_utilisation is not None and problem.arrival_rate_per_s is not None
-    return (needs_energy and no_energy) or (budgets.price_usd is not None and no_price) or loaded
+    return no_energy or no_price or loaded
+
+
+def unselectable(problem: SelectionProblem, expert: Expert) -> str | None:
+    """Say why ``expert`` can be in no selection, not even alone; ``None`` when it can.
+
+    Covers what binds the selection and not the route: memory, worst-case energy, and under the rule ``selected`` the
+    promises of all categories. The program fixes such experts to 0, which also keeps them out of its bound.
+    """
+    device = next(part for part in problem.devices if part.name == expert.device)
+    if device.memory_bytes is not None and (expert.memory_bytes or 0) > device.memory_bytes:
+        return f"{expert.name!r} needs {expert.memory_bytes} bytes of {device.name!r}, which has {device.memory_bytes}"
+    worst_case = problem.budgets.worst_case_energy_j
+    for name in categories_in_use(problem) if worst_case is not None else ():
+        energy = (expert.energy_j or {}).get(name)
+        if energy is None:
+            return f"the energy of {expert.name!r} in {name!r} is absent, and worst-case energy is limited"
+        if worst_case is not None and energy > worst_case:
+            return f"{expert.name!r} takes {energy:g} J in {name!r}, over the worst-case energy of {worst_case:g} J"
+    return _too_slow(problem, expert) if problem.latency_rule == "selected" else None
+
+
+def _too_slow(problem: SelectionProblem, expert: Expert) -> str | None:
+    """Say which promise a selection of ``expert`` alone would break."""
+    for category in problem.categories:
+        budget = category.latency_budget_s
+        if budget is None:
+            continue
+        latency = expert.total_latency_s(category.name)
+        if latency is None:
+            return f"{expert.name!r} was not measured in {category.name!r}, where {budget:g} s are promised"
+        alone = float(exact(latency) + exact(problem.aggregation_s_per_expert or 0.0))
+        if alone > budget:
+            return f"{expert.name!r} takes {alone:g} s in {category.name!r}, where {budget:g} s are promised"
+    return None
 
 
 def categories_in_use(problem: SelectionProblem) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def headline(facts: Facts) -> Element:
         tag("strong", quality_of_proof(facts)),
         ".",
     ]
-    return section("decision", "The decision", tag("p", sentence, class_="lead"), _tiles(facts), _gate(facts))
+    return section("decision", "The decision", tag("p", *sentence, class_="lead"), _tiles(facts), _gate(facts))
 
 
 def quality_of_proof(facts: Facts) -> str:

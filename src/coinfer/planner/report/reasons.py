@@ -99,7 +99,8 @@ def _beats(facts: Facts, other: Expert, expert: Expert, category: str) -> bool:
 
 def _trade(facts: Facts, expert: Expert) -> list[str]:
     """Compare the quality it could add with the energy and the places left for it."""
-    gain, extra_j, categories = 0.0, 0.0, []
+    gain, extra_j = 0.0, 0.0
+    categories: list[str] = []
     energy_known = expert.energy_j is not None
     for category in _open(facts, expert):
         added = _added(facts, category, expert)

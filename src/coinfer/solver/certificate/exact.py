@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +18,7 @@ class Scaled:
     Attributes
     ----------
     integers
-        ``round(x * 2**shift)`` for each number, without rounding: the shift is large enough. Infinite entries are 0.
+        ``x * 2**shift`` for each number; the shift is large enough for all to be whole. Infinite entries are 0.
     shift
         Bits behind the binary point.
     """
@@ -42,56 +43,58 @@ class ExactProgram:
     def __init__(self, program: MixedIntegerProgram) -> None:
         self.program = program
         self.cost = Scaled(program.cost)
+        self._priced = [(j, number) for j, number in enumerate(self.cost.integers) if number]
         self.coefficient = Scaled(program.coefficient)
-        self.row_lower = Scaled(program.row_lower)
-        self.row_upper = Scaled(program.row_upper)
+        self._row_lower = Scaled(program.row_lower)
+        self._row_upper = Scaled(program.row_upper)
+        self._lower_finite = np.isfinite(program.row_lower).tolist()
+        self._upper_finite = np.isfinite(program.row_upper).tolist()
         self._column = program.column.tolist()
         self._start = program.row_start.tolist()
 
-    def combined(self, multipliers: dict[int, float], *, with_cost: bool) -> tuple[dict[int, int], int]:
+    def combined(self, multipliers: Mapping[int, float], *, with_cost: bool) -> tuple[dict[int, int], int]:
         """Return the non-zero entries of ``c - A^T y`` (or ``-A^T y``) as integers, and their shift."""
-        rows = list(multipliers)
-        scaled = Scaled(np.array([multipliers[row] for row in rows], dtype=np.float64))
+        scaled = Scaled(np.array(list(multipliers.values()), dtype=np.float64))
         shift = max(self.cost.shift, self.coefficient.shift + scaled.shift)
         entries: dict[int, int] = {}
         if with_cost:
             lift = shift - self.cost.shift
-            entries = {j: number << lift for j, number in enumerate(self.cost.integers) if number}
+            entries = {j: number << lift for j, number in self._priced}
         lift = shift - self.coefficient.shift - scaled.shift
         column, coefficient = self._column, self.coefficient.integers
-        for row, multiplier in zip(rows, scaled.integers, strict=True):
+        for row, multiplier in zip(multipliers, scaled.integers, strict=True):
             factor = multiplier << lift
             for k in range(self._start[row], self._start[row + 1]):
                 j = column[k]
                 entries[j] = entries.get(j, 0) - factor * coefficient[k]
         return {j: number for j, number in entries.items() if number}, shift
 
-    def sides(self, multipliers: dict[int, float]) -> Fraction | None:
+    def sides(self, multipliers: Mapping[int, float]) -> Fraction | None:
         """Return the sum of ``y_i`` times the row side its sign selects; ``None`` if that side is infinite."""
-        total = Fraction(0)
-        for row, multiplier in multipliers.items():
-            side = (self.program.row_lower if multiplier > 0.0 else self.program.row_upper)[row]
-            if not math.isfinite(side):
+        scaled = Scaled(np.array(list(multipliers.values()), dtype=np.float64))
+        above = below = 0
+        for row, multiplier in zip(multipliers, scaled.integers, strict=True):
+            if not (self._lower_finite if multiplier > 0 else self._upper_finite)[row]:
                 return None
-            total += Fraction(multiplier) * Fraction(float(side))
-        return total
+            if multiplier > 0:
+                above += multiplier * self._row_lower.integers[row]
+            else:
+                below += multiplier * self._row_upper.integers[row]
+        return Fraction(above, 1 << (scaled.shift + self._row_lower.shift)) + Fraction(
+            below, 1 << (scaled.shift + self._row_upper.shift)
+        )
 
 
 def least_over_box(
-    entries: dict[int, int], shift: int, lower: dict[int, float], upper: dict[int, float], program: MixedIntegerProgram
+    entries: Mapping[int, int], shift: int, lower: Sequence[float], upper: Sequence[float]
 ) -> Fraction | None:
-    """Return the least of ``sum r_j x_j`` over the box; ``None`` when it is not bounded below.
+    """Return the least of ``sum r_j x_j`` over ``lower <= x <= upper``; ``None`` when it is not bounded below.
 
-    ``lower`` and ``upper`` hold the bounds that branching changed; all others are the program's own.
+    ``entries`` are the ``r_j`` as integers over ``2**shift``.
     """
     totals: dict[int, int] = {}
     for j, number in entries.items():
-        if number > 0:
-            bound = lower.get(j)
-            bound = float(program.lower[j]) if bound is None else bound
-        else:
-            bound = upper.get(j)
-            bound = float(program.upper[j]) if bound is None else bound
+        bound = lower[j] if number > 0 else upper[j]
         if not math.isfinite(bound):
             return None
         numerator, denominator = bound.as_integer_ratio()

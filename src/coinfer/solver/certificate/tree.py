@@ -14,11 +14,13 @@ holds for every :math:`x` in the leaf's box with :math:`a \le A x \le b` (Neumai
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
 from coinfer.errors import CertificateError
 from coinfer.records import Record
+from coinfer.solver.certificate.box import Box
 from coinfer.solver.certificate.exact import ExactProgram, least_over_box
 from coinfer.solver.program import MixedIntegerProgram
 
@@ -72,15 +74,13 @@ class BoundProof(Record, frozen=True, kw_only=True):
         return tuple(node for node in self.nodes if isinstance(node, Leaf))
 
 
-Bounds = dict[int, float]
-
-
 def check_bound(program: MixedIntegerProgram, proof: BoundProof) -> Fraction | float:
     """Return the lower bound that ``proof`` shows for ``program``, exactly.
 
     ``inf`` when it shows infeasibility; ``-inf`` when some leaf leaves an unlimited variable free and so shows nothing.
 
-    Whatever the proof says, the returned number never exceeds the optimum.
+    Whatever the proof says, the returned number never exceeds the optimum, and the work grows with the size of proof
+    times program, never with the number of ways through the tree.
 
     Raises
     ------
@@ -90,91 +90,86 @@ def check_bound(program: MixedIntegerProgram, proof: BoundProof) -> Fraction | f
     nodes = proof.nodes
     if not 0 < len(nodes) <= MAX_NODES:
         raise CertificateError(f"proof: expected between 1 and {MAX_NODES} nodes; found {len(nodes)}")
-    exact = ExactProgram(program)
+    exact, box = ExactProgram(program), Box(program)
     least: Fraction | float = math.inf
-    stack: list[tuple[int, Bounds, Bounds]] = [(0, {}, {})]
-    visited = 0
+    seen = bytearray(len(nodes))
+    stack: list[tuple[int, Branch | None]] = [(0, None)]  # a node, and the branch through which it is reached
     while stack:
-        index, lower, upper = stack.pop()
-        visited += 1
+        index, parent = stack.pop()
+        if index < 0:  # a child and all below it are done
+            box.restore()
+            continue
+        if seen[index]:
+            raise CertificateError(f"node {index}: expected one branch that leads to it; found two")
+        seen[index] = True
+        if parent is not None:
+            _enter(box, parent, index)
         node = nodes[index]
         if isinstance(node, Branch):
-            stack += _children(program, len(nodes), index, node, lower, upper)
-            continue
-        where = f"leaf {index} ({_path(program, lower, upper)})"
-        bound = _leaf_bound(exact, node, lower, upper, where)
-        least = min(least, bound)
-    if visited != len(nodes):
-        raise CertificateError(f"proof: {len(nodes) - visited} of {len(nodes)} nodes hang on no branch")
+            _check_branch(program, len(nodes), index, node)
+            for child in (node.below, node.above):
+                stack += [(-1, None), (child, node)]
+        else:
+            least = min(least, _leaf_bound(exact, node, index, box))
+    if not all(seen):
+        raise CertificateError(f"proof: {seen.count(0)} of {len(nodes)} nodes hang on no branch")
     return least + Fraction(program.offset) if isinstance(least, Fraction) else least
 
 
-def _children(
-    program: MixedIntegerProgram, count: int, index: int, node: Branch, lower: Bounds, upper: Bounds
-) -> list[tuple[int, Bounds, Bounds]]:
-    """Return the two halves of a branched box; a child behind its parent can close no cycle."""
+def leaf_bound(exact: ExactProgram, leaf: Leaf, lower: Sequence[float], upper: Sequence[float]) -> Fraction | float:
+    """Return the bound that the multipliers of ``leaf`` show over a box, without the offset.
+
+    ``inf`` when they show that the box is empty, ``-inf`` when a bound leaf shows nothing.
+
+    Raises
+    ------
+    CertificateError
+        If the multipliers are not multipliers of the rows, or do not show the box to be empty as the leaf says.
+    """
+    rows = exact.program.rows
+    if len(leaf.rows) != len(leaf.multipliers) or len(set(leaf.rows)) != len(leaf.rows):
+        raise CertificateError("expected one multiplier for each of its rows, each row once")
+    outside = next((row for row in leaf.rows if not 0 <= row < rows), None)
+    if outside is not None:
+        raise CertificateError(f"expected rows from 0 to {rows - 1}; found {outside}")
+    if not all(math.isfinite(multiplier) for multiplier in leaf.multipliers):
+        raise CertificateError("expected finite multipliers")
+    multipliers = {row: y for row, y in zip(leaf.rows, leaf.multipliers, strict=True) if y != 0.0}
+    sides = exact.sides(multipliers)
+    if sides is None:
+        raise CertificateError("a multiplier has the sign of a row side that is infinite")
+    entries, shift = exact.combined(multipliers, with_cost=leaf.reason == "bound")
+    rest = least_over_box(entries, shift, lower, upper)
+    if leaf.reason == "bound":
+        return -math.inf if rest is None else sides + rest
+    if rest is None or sides + rest <= 0:
+        raise CertificateError("its multipliers do not show that the box is empty")
+    return math.inf
+
+
+def _enter(box: Box, parent: Branch, child: int) -> None:
+    if child == parent.below:
+        box.cut_below(parent.variable, float(parent.value))
+    else:
+        box.cut_above(parent.variable, parent.value + 1.0)
+
+
+def _check_branch(program: MixedIntegerProgram, count: int, index: int, node: Branch) -> None:
+    """Refuse a branch that does not split the box in two halves which hold every integer point."""
     where = f"branch {index}"
     if not 0 <= node.variable < program.variables or not program.integer[node.variable]:
         raise CertificateError(f"{where}: expected an integer variable of the program; found {node.variable}")
     if not (index < node.below < count and index < node.above < count and node.below != node.above):
         raise CertificateError(f"{where}: expected two children behind it; found {node.below} and {node.above}")
-    if abs(node.value) >= 2**53 - 1:
+    if abs(node.value) >= 2**53 - 1:  # beyond, value + 1 is no float
         raise CertificateError(f"{where}: expected a value below 2^53; found {node.value}")
-    return [
-        (
-            node.below,
-            lower,
-            {**upper, node.variable: min(float(node.value), _get(upper, program.upper, node.variable))},
-        ),
-        (node.above, {**lower, node.variable: max(node.value + 1.0, _get(lower, program.lower, node.variable))}, upper),
-    ]
 
 
-def _get(changed: Bounds, own: object, variable: int) -> float:
-    """Return a bound after the branchings so far."""
-    return changed[variable] if variable in changed else float(own[variable])  # type: ignore[index]
-
-
-def _leaf_bound(exact: ExactProgram, leaf: Leaf, lower: Bounds, upper: Bounds, where: str) -> Fraction | float:
-    """Return the bound a leaf shows, without the offset; ``inf`` for a box shown to be empty.
-
-    Raises
-    ------
-    CertificateError
-        If it shows neither.
-    """
-    program = exact.program
-    for variable in {**lower, **upper}:
-        if _get(lower, program.lower, variable) > _get(upper, program.upper, variable):
-            return math.inf  # branched past a bound: no integer is left
-    if len(leaf.rows) != len(leaf.multipliers) or len(set(leaf.rows)) != len(leaf.rows):
-        raise CertificateError(f"{where}: expected one multiplier for each of its rows, each row once")
-    if not all(0 <= row < program.rows for row in leaf.rows):
-        raise CertificateError(f"{where}: expected rows below {program.rows}; found {max(leaf.rows)}")
-    if not all(math.isfinite(multiplier) for multiplier in leaf.multipliers):
-        raise CertificateError(f"{where}: expected finite multipliers")
-    multipliers = {row: y for row, y in zip(leaf.rows, leaf.multipliers, strict=True) if y != 0.0}
-    sides = exact.sides(multipliers)
-    if sides is None:
-        raise CertificateError(f"{where}: a multiplier has the sign of a row side that is infinite")
-    entries, shift = exact.combined(multipliers, with_cost=leaf.reason == "bound")
-    rest = least_over_box(entries, shift, lower, upper, program)
-    if leaf.reason == "bound":
-        return -math.inf if rest is None else sides + rest
-    if rest is None or sides + rest <= 0:
-        raise CertificateError(f"{where}: its multipliers do not show that the box is empty")
-    return math.inf
-
-
-def _path(program: MixedIntegerProgram, lower: Bounds, upper: Bounds) -> str:
-    """Say which box a leaf is, in the names of the variable blocks."""
-    parts = [f"{_name(program, j)} >= {bound:g}" for j, bound in lower.items()]
-    parts += [f"{_name(program, j)} <= {bound:g}" for j, bound in upper.items()]
-    return ", ".join(parts[:12]) + (", ..." if len(parts) > 12 else "") if parts else "the whole box"
-
-
-def _name(program: MixedIntegerProgram, variable: int) -> str:
-    for name, block in program.variable_blocks.items():
-        if block.start <= variable < block.stop:
-            return f"{name}[{variable - block.start}]"
-    return f"variable {variable}"
+def _leaf_bound(exact: ExactProgram, leaf: Leaf, index: int, box: Box) -> Fraction | float:
+    """Return the bound of a leaf of the tree; an error gets the leaf's number and box."""
+    if box.crossed:  # cut past a bound: no point is left
+        return math.inf
+    try:
+        return leaf_bound(exact, leaf, box.lower, box.upper)
+    except CertificateError as error:
+        raise CertificateError(f"leaf {index} ({box.path()}): {error}") from error
