@@ -37,9 +37,8 @@ with tempfile.TemporaryDirectory() as name:
     print(f"{summary.answered} of {len(requests)} answered")
     for item in compare(plan, coinfer.read_measurements(folder / "run.jsonl")):
         if item.prediction.quantity == "quality" and item.measured is not None:
-            print(
-                f"  {item.prediction.category or 'all'}: predicted {item.prediction.value:.2f}, measured {item.measured.value:.2f}"
-            )
+            where, predicted, measured = item.prediction.category or "all", item.prediction.value, item.measured.value
+            print(f"  {where}: predicted {predicted:.2f}, measured {measured:.2f}")
 
     rows = chain.from_iterable(coinfer.read_measurements(folder / part) for part in ("calibration.jsonl", "run.jsonl"))
     again = coinfer.replan(problem, plan, fit(rows, devices=profile.devices))

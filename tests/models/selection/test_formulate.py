@@ -155,3 +155,20 @@ def test_units_have_weights_that_sum_to_one(small: SelectionProblem) -> None:
     assert parts.weight.sum() == pytest.approx(1.0)
     assert parts.category == ("chat", "code")
     assert parts.quality[1] == pytest.approx([0.25, 0.375, 0.925])
+
+
+def test_a_promise_may_be_met_exactly(small: SelectionProblem) -> None:
+    """A latency equal to the promise keeps it, also where floats would add up to a little more."""
+    expert = replace(small.experts[0], latency_s={"chat": 0.1, "code": 0.1}, transmission_s=0.2)
+    chat = replace(small.categories[0], latency_budget_s=0.3)
+    problem = replace(small, experts=(expert, *small.experts[1:]), categories=(chat, small.categories[1]))
+    blocks = formulate(problem).variable_blocks
+    assert blocks["route"].stop - blocks["route"].start == 1 + 2 * 3
+
+
+def test_equal_rows_of_two_categories_stay_apart(small: SelectionProblem) -> None:
+    """Only prompts of one category are merged: promises and energies differ between categories."""
+    problem = replace(small, quality=Matrix(np.ones((3, 3))))
+    parts = units(problem)
+    assert parts.category == ("chat", "code")
+    assert parts.members == ((0,), (1, 2))
