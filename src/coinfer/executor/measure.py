@@ -44,6 +44,7 @@ async def measure_expert(
     requests: Sequence[Request],
     repeats: int = 1,
     on_progress: OnCall | None = None,
+    on_row: Callable[[Measurement], None] | None = None,
     counter: EnergyCounter | None = None,
 ) -> list[Measurement]:
     """Ask every request one at a time and return the rows.
@@ -67,6 +68,9 @@ async def measure_expert(
         How often each is asked.
     on_progress
         Told after each call.
+    on_row
+        Given each row before the next request, as to write it down: a run writes every answer down too, and the time
+        of a call depends on what the machine did just before.
     counter
         Energy counter; without one, energy stays absent.
 
@@ -88,6 +92,9 @@ async def measure_expert(
     for request in requests[:WARM_UP_CALLS]:
         await _call(backend, _asked(request))
     rows += await _phases(backend, requests, bare)
+    if on_row is not None:
+        for row in rows:
+            on_row(row)
     total = len(requests) * repeats
     for repeat in range(repeats):
         for number, request in enumerate(requests, start=1):
@@ -97,6 +104,8 @@ async def measure_expert(
                 reply = replace(reply, energy_j=max(0.0, counter.read_j() - started_j), energy_source=counter.source)
             correct = grade(request, reply.completions[0].text)
             rows.append(request_row(request, reply, facts=facts, device=device, model=model, correct=correct))
+            if on_row is not None:
+                on_row(rows[-1])
             if on_progress is not None:
                 on_progress(repeat * len(requests) + number, total)
     return rows

@@ -73,9 +73,8 @@ def profile_machine(
         raise RequestError("candidates", expected="one device, this machine", found=devices)
     facts = probe_machine(name=devices[0], declared_busy_power_w=busy_power_w, declared_idle_power_w=idle_power_w)
     parts = [requests[first :: max(1, rounds)] for first in range(min(max(1, rounds), len(requests)))]
-    measured = asyncio.run(_measure(candidates, parts, repeats, on_progress))
-    if measurements_path is not None:
-        append_measurements(Path(measurements_path), measured)
+    path = None if measurements_path is None else Path(measurements_path)
+    measured = asyncio.run(_measure(candidates, parts, repeats, path, on_progress))
     return fit([*earlier, *measured], devices=(facts,))
 
 
@@ -83,13 +82,19 @@ async def _measure(
     candidates: Sequence[Candidate],
     parts: Sequence[Sequence[Request]],
     repeats: int,
+    path: Path | None,
     on_progress: OnMeasured | None,
 ) -> list[Measurement]:
-    """Load the candidates, let each answer every part in turn, and let go of them."""
+    """Load the candidates, let each answer every part in turn, and let go of them; every row is written at once."""
     rows: list[Measurement] = []
     done = dict.fromkeys((candidate.name for candidate in candidates), 0)
     total = repeats * sum(map(len, parts))
     counter = open_counter()
+
+    def keep(row: Measurement) -> None:
+        if path is not None:
+            append_measurements(path, [row])
+
     async with AsyncExitStack() as opened:
         backends = []
         for candidate in candidates:
@@ -113,6 +118,7 @@ async def _measure(
                     requests=part,
                     repeats=repeats,
                     on_progress=told,
+                    on_row=keep,
                     counter=counter if _runs_here(candidate.endpoint) else None,
                 )
                 done[candidate.name] += repeats * len(part)

@@ -136,3 +136,13 @@ def test_a_point_without_routes_is_no_crash(small: SelectionProblem) -> None:
     decision = decode(small, np.zeros(formulate(small).variables))
     assert decision.selected == ()
     assert any("add up to 0, not to 1" in sentence for sentence in evaluate(small, decision).violations)
+
+
+def test_an_uncoupled_prompt_goes_to_the_best_selected_expert(small: SelectionProblem) -> None:
+    """Quality decides before the engine's share does: a point that routes to the worse of two is put right."""
+    free = changed(small, budgets=Budgets(), arrival_rate_per_s=None)
+    variables = variables_of(free, units(free))
+    point = np.zeros(formulate(free).variables)
+    point[variables.select[:2]] = 1.0
+    point[variables.route[variables.expert == 0]] = 1.0
+    assert {route.expert for route in decode(free, point).routes} == {"mid"}

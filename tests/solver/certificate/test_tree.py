@@ -73,7 +73,7 @@ def trees(draw: st.DrawFn, program: MixedIntegerProgram) -> BoundProof:
 
 
 @given(program=PROGRAMS, data=st.data())
-@settings(max_examples=250)
+@settings(max_examples=150)
 def test_any_tree_is_refused_or_shows_a_true_bound(program: MixedIntegerProgram, data: st.DataObject) -> None:
     """Trees made of chance, splits outside the bounds included: what is accepted never exceeds the optimum."""
     shown = shown_or_refused(loosened(program), data.draw(trees(program)))
