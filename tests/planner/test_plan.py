@@ -112,6 +112,23 @@ def test_an_infeasible_problem_says_why() -> None:
         plan(fleet(budget_j=0.1))
 
 
+@pytest.mark.parametrize("excess", [1e-8, 1e-7])
+def test_a_limit_missed_by_a_hair_is_missed(excess: float) -> None:
+    """A selection that an engine's tolerance would let through is left out, and the next best one is proven."""
+    problem = fleet(budget_j=100.0)
+    size = 10**12
+    experts = tuple(
+        msgspec.structs.replace(expert, memory_bytes=int((expert.memory_bytes or 0) * size * (1 + excess)))
+        for expert in problem.experts
+    )
+    devices = (Device(name="edge", memory_bytes=8 * size), Device(name="cloud", memory_bytes=9 * size))
+    tight = msgspec.structs.replace(problem, experts=experts, devices=devices)
+    made = plan(tight)
+    assert verify(tight, made).proven
+    assert made.certificate.value == pytest.approx(enumerate_optimum(tight), abs=1e-9)
+    assert made.certificate.value < plan(problem).certificate.value - 1e-3
+
+
 def test_a_start_is_never_made_worse() -> None:
     """Begun from an older plan with no time left, the new plan is at least as good."""
     old = plan(fleet(budget_j=3.0))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coinfer.planner.plan import Plan, Prediction
+from coinfer.planner.plan import Deployment, Plan, Prediction
 from coinfer.profiler.measurement import Measurement
 
 COUNTED_SOURCES = frozenset({"rapl", "nvml", "jetson"})
@@ -45,7 +45,8 @@ class Compared:
     prediction
         What the plan expects.
     statistic
-        What both are: ``mean``, a percentile such as ``p95``, or ``sum`` of the experts on a device.
+        What both are: ``mean``, a percentile such as ``p95``, the same ``of the slowest expert`` where several answer
+        a category, or ``sum`` of the experts on a device.
     measured
         What the run showed; absent when nothing measured it.
     declared
@@ -76,6 +77,14 @@ class Compared:
         if found is None or found.low is None or found.high is None or low is None or high is None:
             return None
         return found.low <= high and low <= found.high
+
+    @property
+    def plausible(self) -> bool | None:
+        """Whether the predicted value lies in the measured 95 % interval; ``None`` when that is absent."""
+        found = self.measured
+        if found is None or found.low is None or found.high is None:
+            return None
+        return found.low <= self.prediction.value <= found.high
 
     @property
     def relative_error(self) -> float | None:
@@ -110,6 +119,7 @@ def compare(
         took.
     latency_statistic
         What the latency predictions are (``latency_statistic`` of the problem): ``mean``, ``median`` or ``p95`` ...
+        Where several experts answer a category the prediction is that of the slowest, and so is the measurement.
     category_weights
         Traffic share of each category, in any unit. With it a mean over the whole workload is taken with the mix
         that was planned; without it, with the mix of the rows.
@@ -172,6 +182,10 @@ def _compare(
     if summary is None:
         return Compared(prediction=prediction, statistic=name, absent_because=f"no rule computes {name!r}")
     wanted = [row for row in rows if row.phase == "request" and prediction.category in (None, row.category)]
+    if prediction.quantity == "latency_s" and prediction.category is not None:
+        sharing = {route.expert for route in plan.decision.routes if route.category == prediction.category}
+        if len(sharing) > 1:
+            return _slowest(prediction, plan, wanted, sharing, name, summary)
     counted, declared = _values(prediction, wanted)
     weights = shares if prediction.category is None and name == "mean" else {}
     measured, reason = _summarise(counted, summary, weights)
@@ -179,6 +193,33 @@ def _compare(
     if measured is None and without is not None:
         reason = "no energy counter; declared or published figures only"
     return Compared(prediction=prediction, statistic=name, measured=measured, declared=without, absent_because=reason)
+
+
+def _slowest(
+    prediction: Prediction,
+    plan: Plan,
+    rows: list[Measurement],
+    sharing: set[str],
+    name: str,
+    summary: Callable[[Sequence[float]], Measured],
+) -> Compared:
+    """Compare with the slowest of the experts that share a category; a mix of all would look too good."""
+    found: list[Measured] = []
+    for deployment in plan.deployments:
+        if deployment.expert in sharing:
+            own = [row.seconds for row in rows if row.model in _names(deployment)]
+            found += [summary(own)] if own else []
+    statistic = f"{name} of the slowest expert"
+    if len(found) < len(sharing):
+        reason = "not every expert that shares it was measured"
+        return Compared(prediction=prediction, statistic=statistic, absent_because=reason)
+    slowest = max(found, key=lambda measured: measured.value)
+    return Compared(prediction=prediction, statistic=statistic, measured=slowest)
+
+
+def _names(deployment: Deployment) -> set[str]:
+    """Return the names under which an expert may stand in a measurement."""
+    return {deployment.expert} | ({deployment.endpoint.model} if deployment.endpoint is not None else set())
 
 
 def _summary(name: str) -> Callable[[Sequence[float]], Measured] | None:
@@ -249,7 +290,7 @@ def _memory(prediction: Prediction, plan: Plan, rows: list[Measurement]) -> Comp
     for deployment in plan.deployments:
         if deployment.device != prediction.device:
             continue
-        names = {deployment.expert} | ({deployment.endpoint.model} if deployment.endpoint is not None else set())
+        names = _names(deployment)
         held = [
             row.memory_bytes
             for row in rows

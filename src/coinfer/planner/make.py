@@ -21,7 +21,7 @@ from coinfer.profiler.profile import Profile
 from coinfer.solver import mip
 from coinfer.solver.certificate.tree import BoundProof
 from coinfer.solver.limits import Limits
-from coinfer.solver.program import MixedIntegerProgram
+from coinfer.solver.program import FloatArray, MixedIntegerProgram
 from coinfer.solver.progress import OnProgress, Stop
 from coinfer.solver.prove import prove
 from coinfer.solver.result import Result, Status
@@ -76,12 +76,20 @@ def plan(
         raise _nothing_found(problem, result)
     decision = decode(problem, result.incumbent)
     evaluation = evaluate(problem, decision)
-    if evaluation.violations:
-        raise CoinferError(f"{result.engine} returned a decision that breaks a constraint: {evaluation.violations[0]}")
     proof = None
-    if with_proof:
+    if with_proof or evaluation.violations:
+        # Engines accept points that miss a limit by 1e-6 of it. The proof does not, so it also finds what they missed.
         rest = _remaining(limits, time.perf_counter() - began)
-        proof = prove(widened(program), incumbent=encode(problem, decision), limits=rest, stop=stop).proof
+        given = None if evaluation.violations else encode(problem, decision)
+        shown = prove(widened(program), incumbent=given, limits=rest, stop=stop)
+        decision, evaluation = _better(problem, decision, evaluation, shown.incumbent)
+        proof = shown.proof
+        if evaluation.violations and shown.finished and shown.incumbent is None:
+            raise _infeasible(problem)
+    if evaluation.violations:
+        raise LimitReached(
+            f"{result.engine} found only a decision that breaks a constraint: {evaluation.violations[0]}"
+        )
     return Plan(
         problem=problem.name,
         problem_sha256=jsonfile.sha256(problem),
@@ -96,6 +104,19 @@ def plan(
         seconds=time.perf_counter() - began,
         coinfer_version=__version__,
     )
+
+
+def _better(
+    problem: Problem, decision: Decision, evaluation: Evaluation, point: FloatArray | None
+) -> tuple[Decision, Evaluation]:
+    """Return the decision of ``point`` where it keeps every limit and is worth more, else the one there was."""
+    if point is None:
+        return decision, evaluation
+    other = decode(problem, point)
+    found = evaluate(problem, other)
+    if found.violations or (not evaluation.violations and found.value <= evaluation.value):
+        return decision, evaluation
+    return other, found
 
 
 def _certificate(
@@ -136,7 +157,11 @@ def _remaining(limits: Limits, spent_s: float) -> Limits:
 
 def _nothing_found(problem: Problem, result: Result) -> CoinferError:
     if result.status is Status.INFEASIBLE:
-        causes = explain_infeasible(problem)
-        return Infeasible("no decision satisfies every constraint" + (": " + "; ".join(causes) if causes else ""))
+        return _infeasible(problem)
     limit = result.limit or "engine"
     return LimitReached(f"the {limit} limit was reached after {result.seconds:.1f} s, before any decision was found")
+
+
+def _infeasible(problem: Problem) -> Infeasible:
+    causes = explain_infeasible(problem)
+    return Infeasible("no decision satisfies every constraint" + (": " + "; ".join(causes) if causes else ""))

@@ -45,6 +45,10 @@ def amount(value: float, unit: str) -> str:
     """Write ``value`` with its unit and a fitting prefix: ``amount(0.0123, "s")`` is ``12.3 ms``."""
     if unit == "":
         return digits(value, 4)
+    if unit == "count":
+        return f"{value:,.0f}".replace("-", MINUS)
+    if unit == "share":
+        return percent(value)
     scales = _SCALES[unit]
     size = abs(value)
     divisor, prefixed = next(((by, name) for by, name in scales if size >= by * 0.9995), scales[-1])

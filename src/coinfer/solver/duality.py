@@ -122,7 +122,7 @@ class DualBounds:
         error = self._unit * (np.abs(cost) + sums)
         sure = np.abs(reduced) > error
         for j in self._columns:
-            if not sure[j]:  # its sign is within rounding: look exactly
+            if not sure[j]:  # its sign is within rounding, and decides between a bound and none
                 exact = self._reduced(j, y, cost)
                 if self._wrong(j, exact):
                     return -math.inf

@@ -117,7 +117,7 @@ def put(data: Any, path: str, value: Any) -> None:
         data[int(last) if last.isdigit() else last] = value
 
 
-@pytest.mark.parametrize(("path", "value", "sentence"), WRONG, ids=[f"{p}={v!r}"[:50] for p, v, _ in WRONG])
+@pytest.mark.parametrize(("path", "value", "sentence"), WRONG, ids=[f"{i}: {p}" for i, (p, _, _) in enumerate(WRONG)])
 def test_each_wrong_value_has_its_sentence(
     small_json: dict[str, Any], load: Load, path: str, value: Any, sentence: str
 ) -> None:

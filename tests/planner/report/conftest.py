@@ -1,4 +1,4 @@
-"""A realistic fleet: six experts on three devices, six categories, a front of 25 plans and the rows of one run."""
+"""A realistic fleet: six experts on three devices, six categories, a front of plans and the rows of one run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from coinfer import jsonfile
 from coinfer.models.selection.data import Budgets, Category, Device, Expert, Prompt, SelectionProblem
-from coinfer.models.selection.decision import Route, SelectionDecision
-from coinfer.planner.front import FrontPoint
-from coinfer.planner.plan import Certificate, Claim, Deployment, Plan, Prediction
+from coinfer.planner import make
+from coinfer.planner.front import FrontPoint, front
+from coinfer.planner.plan import Plan
 from coinfer.profiler.measurement import Measurement
 from coinfer.records import Matrix
 
@@ -26,8 +25,6 @@ EXPERTS = (
     ("llama-8b-q8", "rtx-4070", 8_540_000_000, 1.55, 104.0, (0.71, 0.64, 0.80, 0.82, 0.79, 0.70)),
     ("phi-14b-q4", "workstation-cpu", 9_100_000_000, 6.4, 410.0, (0.84, 0.72, 0.76, 0.83, 0.75, 0.66)),
 )
-ANSWERED_BY = ("coder-7b-q4", "coder-7b-q4", "mistral-8b-q4", "qwen-1.5b-q4", "mistral-8b-q4", "mistral-8b-q4")
-SELECTED = ("qwen-1.5b-q4", "coder-7b-q4", "mistral-8b-q4")
 PROMPTS_PER_CATEGORY = 4
 
 
@@ -78,132 +75,36 @@ def make_problem(*, gate: str = "category") -> SelectionProblem:
     )
 
 
-def make_plan(problem: SelectionProblem, *, bound: float | None = 0.7481) -> Plan:
-    """Return the plan that sends each category to the expert of ``ANSWERED_BY``."""
-    column = {expert.name: i for i, expert in enumerate(problem.experts)}
-    figures = {expert.name: expert for expert in problem.experts}
-    quality = problem.quality.array.reshape(len(CATEGORIES), PROMPTS_PER_CATEGORY, -1).mean(axis=1)
-    by_category = [float(quality[i, column[name]]) for i, name in enumerate(ANSWERED_BY)]
-    value = float(np.mean(by_category))
-    energies = [figures[name].energy_j[category] for name, category in zip(ANSWERED_BY, CATEGORIES, strict=True)]
-    predictions = [
-        Prediction(quantity="quality", value=value, basis="measured"),
-        Prediction(quantity="energy_j", value=float(np.mean(energies)), budget=56.0, basis="measured"),
-    ]
-    for i, (category, name) in enumerate(zip(CATEGORIES, ANSWERED_BY, strict=True)):
-        latency, worth = figures[name].latency_s[category], by_category[i]
-        predictions += [
-            Prediction(quantity="quality", category=category, value=worth, low=worth - 0.06, high=worth + 0.06),
-            Prediction(
-                quantity="latency_s",
-                category=category,
-                value=latency,
-                low=0.94 * latency,
-                high=1.07 * latency,
-                budget=PROMISES_S[i],
-                basis="measured",
-            ),
-        ]
-    for device in problem.devices[:2]:
-        held = sum(figures[name].memory_bytes for name in SELECTED if figures[name].device == device.name)
-        predictions.append(
-            Prediction(quantity="memory_bytes", device=device.name, value=float(held), budget=device.memory_bytes)
-        )
-    standing = "verified" if bound is None or bound <= value else "claimed"
-    return Plan(
-        problem=problem.name,
-        problem_sha256=jsonfile.sha256(problem),
-        profile_sha256="5e" * 32,
-        decision=SelectionDecision(
-            selected=SELECTED,
-            routes=tuple(
-                Route(category=category, expert=name, fraction=1.0)
-                for category, name in zip(CATEGORIES, ANSWERED_BY, strict=True)
-            ),
-            preference={category: (name,) for category, name in zip(CATEGORIES, ANSWERED_BY, strict=True)},
-        ),
-        certificate=Certificate(
-            status="optimal" if standing == "verified" else "feasible",
-            value=value,
-            bound=None if bound is None else max(bound, value),
-            limit=None if standing == "verified" else "time",
-            claims=(
-                Claim(what="feasibility", standing="verified", method="every constraint re-computed from the problem"),
-                Claim(what="objective", standing="verified", method="re-computed in rational arithmetic"),
-                Claim(what="bound", standing=standing, method="tree of 41 leaves" if bound == 0.0 else "highs 1.14"),
-            ),
-        ),
-        predictions=tuple(predictions),
-        deployments=tuple(Deployment(expert=name, device=figures[name].device) for name in SELECTED),
-        alternatives={"oracle": value + 0.011, "category": value},
-        notes=("phi-14b-q4 cannot answer arithmetic: 5.12 s is over the promise of 1.2 s",),
-        engine="highs 1.14.0",
-        seconds=0.84,
-        coinfer_version="0.1.0",
-    )
-
-
-def make_front(plan: Plan) -> tuple[FrontPoint, ...]:
-    """Return 24 plans for other budgets and the plan itself."""
-    energies = np.geomspace(5.0, 190.0, 24)
-    names = [expert[0] for expert in EXPERTS]
-    others = [
-        FrontPoint(
-            quality=float(0.56 + 0.21 * (1.0 - np.exp(-energy / 38.0))),
-            latency_s=float(0.38 + 0.009 * energy + 0.1 * (i % 3)),
-            energy_j=float(energy),
-            selected=tuple(names[: 1 + i // 6]),
-            proven=i % 9 != 8,
-            chosen=False,
-        )
-        for i, energy in enumerate(energies)
-    ]
-    own = next(p.value for p in plan.predictions if p.quantity == "energy_j")
-    value = plan.certificate.value
-    chosen = FrontPoint(
-        quality=value,
-        latency_s=0.83,
-        energy_j=own,
-        selected=SELECTED,
-        proven=plan.certificate.status == "optimal",
-        chosen=True,
-    )
-    return (*others, chosen)
-
-
 def make_rows(plan: Plan) -> tuple[Measurement, ...]:
     """Return 30 measured requests of each category but the last, which no run has touched."""
     random = np.random.default_rng(11)
     predicted = {(item.quantity, item.category): item.value for item in plan.predictions}
-    memory = {"qwen-1.5b-q4": 1_150_000_000, "coder-7b-q4": 4_760_000_000}
-    devices = {expert[0]: expert[1] for expert in EXPERTS}
+    devices = {deployment.expert: deployment.device for deployment in plan.deployments}
+    answering = {route.category: route.expert for route in plan.decision.routes}
+    unsized = plan.decision.selected[-1]  # its memory was not read
     return tuple(
         Measurement(
-            device=devices[name],
-            model=name,
+            device=devices[answering[category]],
+            model=answering[category],
             engine="llama.cpp b5000",
             phase="request",
             category=category,
             prompt=f"{category}-{number}",
-            seconds=float(
-                predicted["latency_s", category]
-                * (1.3 if category == "dialogue" else 1.0)
-                * random.lognormal(0.0, 0.15)
-            ),
-            energy_j=float(40.0 + random.normal()),
+            seconds=float(predicted["latency_s", category] * (1.3 if category == "dialogue" else 1.0) * noise),
+            energy_j=float(40.0 + noise),
             energy_source="declared" if category == "code" else "nvml",
-            memory_bytes=memory.get(name),
+            memory_bytes=None if answering[category] == unsized else 4_800_000_000,
             correct=float(random.random() < predicted["quality", category]),
             source="measured",
         )
-        for category, name in zip(CATEGORIES[:-1], ANSWERED_BY[:-1], strict=True)
-        for number in range(30)
+        for category in CATEGORIES[:-1]
+        for number, noise in enumerate(random.lognormal(0.0, 0.15, size=30))
     )
 
 
 @pytest.fixture(scope="session")
 def example() -> Example:
-    """Six experts, six categories, a front of 25 points, a run that left one category out."""
+    """Six experts, six categories, a front of points, a run that left one category out."""
     problem = make_problem()
-    plan = make_plan(problem)
-    return Example(problem=problem, plan=plan, front=make_front(plan), rows=make_rows(plan))
+    plan = make.plan(problem)
+    return Example(problem=problem, plan=plan, front=front(problem, plan=plan, points=16), rows=make_rows(plan))

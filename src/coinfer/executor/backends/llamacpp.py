@@ -17,10 +17,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from coinfer.errors import BackendMissing, EndpointError, InputError, Plain
-from coinfer.executor.backends.base import Capabilities, CompletionReply, CompletionRequest, Facts
+from coinfer.executor.backends.base import (
+    Capabilities,
+    CompletionReply,
+    CompletionRequest,
+    Facts,
+    RetryableError,
+)
 from coinfer.executor.backends.openai import OpenAIBackend
 
 START_TIMEOUT_S = 300.0
+DYING_S = 2.0
 _QUANTISATION = re.compile(r"(?<![A-Za-z0-9])(I?Q\d(?:_[A-Z0-9]+)*|BF16|F16|F32)(?![A-Za-z0-9])", re.IGNORECASE)
 
 
@@ -100,7 +107,14 @@ class LlamaCppBackend:
     async def complete(self, request: CompletionRequest) -> CompletionReply:
         """Pass one request to the server, starting it first where it does not run."""
         backend = await asyncio.to_thread(self._running)
-        return await backend.complete(request)
+        server = self._server
+        try:
+            return await backend.complete(request)
+        except RetryableError as error:
+            if server is not None and not isinstance(error.__cause__, TimeoutError):
+                # a dying server breaks connections before its process has ended; the next call must not meet it again
+                await asyncio.to_thread(_await_end, server[0])
+            raise
 
     async def close(self) -> None:
         """End the server."""
@@ -159,6 +173,12 @@ def _start(name: str, arguments: list[str]) -> tuple[subprocess.Popen[str], str]
         said = [text.strip() for text in log.read()[-20_000:].splitlines() if "error" in text.lower()]
     reason = said[0][-200:] if said else f"it ended with code {process.returncode}"
     raise EndpointError(f"{name}: the llama.cpp server did not start: {reason}")
+
+
+def _await_end(process: subprocess.Popen[str]) -> None:
+    """Give a process that may be dying a little time to end."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=DYING_S)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

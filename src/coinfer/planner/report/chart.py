@@ -49,7 +49,7 @@ class Axis:
             wide = self.high / self.low > 1e3
             marks = [m * 10.0**decade for decade in decades for m in ((1,) if wide else (1, 2, 5))]
         else:
-            rough = (self.high - self.low) / 4.0
+            rough = (self.high - self.low) / 5.0
             unit = 10.0 ** math.floor(math.log10(rough))
             step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough * 0.999)
             first = math.ceil(self.low / step)
@@ -100,7 +100,7 @@ def front_chart(
         tag("title", f"Quality against {label.lower()}"),
         _grid(x, y, unit, label),
         tag("polyline", points=_staircase(placed, x, y), class_="stairs"),
-        _bound_line(y, bound),
+        _bound_line(y, bound, below=any(point.chosen and x.at(cost) < WIDTH / 2 for cost, point in placed)),
         _limit_line(x, limit, unit),
         tag("g", marks, chosen),
         viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
@@ -180,7 +180,7 @@ def _grid(x: Axis, y: Axis, unit: str, label: str) -> Element:
     lines: list[Element] = []
     for tick in x.ticks():
         lines.append(tag("line", x1=x.at(tick), x2=x.at(tick), y1=TOP, y2=HEIGHT - BOTTOM, class_="grid"))
-        lines.append(tag("text", amount(tick, unit), x=x.at(tick), y=HEIGHT - BOTTOM + 17, text_anchor="middle"))
+        lines.append(tag("text", amount(tick, unit), x=x.at(tick), y=HEIGHT - BOTTOM + 19, text_anchor="middle"))
     for tick in y.ticks():
         lines.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y.at(tick), y2=y.at(tick), class_="grid"))
         lines.append(tag("text", digits(tick, 3), x=LEFT - 7, y=y.at(tick) + 4, text_anchor="end"))
@@ -204,13 +204,15 @@ def _staircase(placed: Sequence[tuple[float, FrontPoint]], x: Axis, y: Axis) -> 
     return " ".join([*corners, f"{x.end:.2f},{y.at(best):.2f}"])
 
 
-def _bound_line(y: Axis, bound: tuple[float, str] | None) -> Element | None:
+def _bound_line(y: Axis, bound: tuple[float, str] | None, *, below: bool) -> Element | None:
+    """Draw the bound; its name goes where the chosen point is not: above on the left, or below on the right."""
     if bound is None:
         return None
     at = y.at(bound[0])
     line = tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at, class_="bound")
-    name = tag("text", f"{bound[1]} {digits(bound[0], 4)}", x=LEFT + 6, y=at - 6, class_="bound-name")
-    return tag("g", line, name)
+    place = (WIDTH - RIGHT - 4, at + 17, "end") if below else (LEFT + 6, at - 6, "start")
+    words = f"{bound[1]} {digits(bound[0], 4)}"
+    return tag("g", line, tag("text", words, x=place[0], y=place[1], text_anchor=place[2], class_="bound-name"))
 
 
 def _limit_line(x: Axis, limit: float | None, unit: str) -> Element | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from coinfer.models.selection.evaluate import evaluate
+from coinfer.models.selection.usage import Usage
 from coinfer.planner.report.chart import bar
 from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Answer, Facts
@@ -12,6 +14,15 @@ from coinfer.planner.report.parts import badge, listing, note, section, table
 from coinfer.planner.report.reasons import reasons
 from coinfer.planner.units import TITLES, amount, count, digits, figure, percent, unit_of
 
+LIMITS = {  # by the names that an evaluation uses: title and unit
+    "experts": ("Experts selected", "count"),
+    "energy_j": ("Energy per request", "J"),
+    "worst_case_energy_j": ("Energy when all selected experts answer", "J"),
+    "price_usd": ("Price per request", "USD"),
+    "latency_s": ("Latency", "s"),
+    "memory_bytes": ("Memory", "bytes"),
+    "utilisation": ("Busy share", "share"),
+}
 BINDING, TIGHT = 0.995, 0.95  # shares of a limit; integer decisions seldom meet a limit exactly
 
 
@@ -149,25 +160,14 @@ def _latency_cells(answer: Answer) -> tuple[Child, Child]:
     share = percent(answer.latency_s / answer.promise_s if answer.promise_s else 0.0)
     return amount(answer.latency_s, "s"), [
         amount(answer.promise_s, "s"),
-        tag("small", f" {share} used" if kept else " broken", class_=None if kept else "bad"),
+        tag("small", f" {share} used" if kept else " exceeded", class_=None if kept else "bad"),
     ]
 
 
 def budgets(facts: Facts) -> Element:
     """Draw every limit with what is used of it."""
-    lines: list[tuple[Child, float, float, str]] = []
-    limit = facts.problem.budgets.experts
-    if limit is not None:
-        lines.append(("Experts selected", len(facts.plan.decision.selected), limit, ""))
-    ensemble_j, worst_j = facts.ensemble_energy_j(), facts.problem.budgets.worst_case_energy_j
-    if ensemble_j is not None and worst_j is not None:
-        lines.append(("Energy per request, all selected experts answering", ensemble_j, worst_j, "J"))
-    for prediction in facts.plan.predictions:
-        if prediction.budget is None:
-            continue
-        place = prediction.device or prediction.category
-        what: Child = [TITLES[prediction.quantity], *((", ", named(place)) if place else ())]
-        lines.append((what, prediction.value, prediction.budget, unit_of(prediction)))
+    used = [usage for usage in evaluate(facts.problem, facts.plan.decision).usage if usage.what in LIMITS]
+    lines = sorted(used, key=lambda usage: list(LIMITS).index(usage.what))
     if not lines:
         return section("budgets", "Budgets", tag("p", "The problem sets no limit."))
     return section(
@@ -176,7 +176,7 @@ def budgets(facts: Facts) -> Element:
         table(
             "What the plan uses of each limit",
             ("Limit", "Used", "Used#", "Limit#", "Slack#", "State"),
-            [_budget_row(*line) for line in lines],
+            [_budget_row(usage) for usage in lines],
             class_="budgets",
         ),
         note(
@@ -186,17 +186,18 @@ def budgets(facts: Facts) -> Element:
     )
 
 
-def _budget_row(what: Child, used: float, limit: float, unit: str) -> Sequence[Child]:
-    share = used / limit if limit else (0.0 if used == 0.0 else 2.0)
+def _budget_row(usage: Usage) -> Sequence[Child]:
+    title, unit = LIMITS[usage.what]
+    share = usage.used / usage.limit if usage.limit else (0.0 if usage.used == 0.0 else 2.0)
+    slack = 0.0 if abs(share - 1.0) <= 1e-9 else usage.slack  # rounding, not a breach
     level = "over" if share > 1.0 + 1e-9 else "binding" if share >= BINDING else "tight" if share >= TIGHT else "free"
-    words = {"over": "over the limit"}.get(level, level)
     return (
-        what,
+        [title, *((": ", named(usage.where)) if usage.where != "all" else ())],
         bar(share, level),
-        amount(used, unit),
-        amount(limit, unit),
-        [amount(limit - used, unit), tag("small", f" {percent(max(1.0 - share, 0.0))}")],
-        badge(words, "") if level != "free" else "free",
+        amount(usage.used, unit),
+        amount(usage.limit, unit),
+        [amount(slack, unit), tag("small", f" ({percent(max(1.0 - share, 0.0))})")],
+        badge("over the limit" if level == "over" else level, "") if level != "free" else "free",
     )
 
 

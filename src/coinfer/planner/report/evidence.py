@@ -23,7 +23,7 @@ CLAIMS = {
 }
 
 
-def predictions(compared: Sequence[Compared], *, run: bool) -> Element:
+def predictions(facts: Facts, compared: Sequence[Compared], *, run: bool) -> Element:
     """Put predictions and measurements side by side, one table for each quantity."""
     tables = [
         _quantity(name, tuple(group))
@@ -34,7 +34,24 @@ def predictions(compared: Sequence[Compared], *, run: bool) -> Element:
         if not run
         else "Bar: prediction with its interval, where the profile has one. Dot: measured value with its 95 % interval."
     )
-    return section("predictions", "Predicted and measured", tag("p", head), tables)
+    perfect = note(
+        "The predicted quality supposes that each prompt goes to its best expert, which no real router reaches: "
+        "a measured quality below it is to be expected."
+    )
+    verdicts = note(
+        badge("inside"),
+        " measured value in the predicted interval. ",
+        badge("near"),
+        " outside, but the intervals overlap. ",
+        badge("outside"),
+        " they do not. Where a prediction has no interval, it ",
+        badge("agrees"),
+        " or ",
+        badge("differs"),
+        " by whether it lies in the measured interval.",
+    )
+    oracle = perfect if facts.problem.gate == "oracle" else None
+    return section("predictions", "Predicted and measured", tag("p", head), oracle, verdicts if run else None, tables)
 
 
 def _by_quantity(compared: Sequence[Compared]) -> list[Compared]:
@@ -46,7 +63,7 @@ def _quantity(name: str, compared: Sequence[Compared]) -> Element:
     unit = unit_of(compared[0].prediction)
     ends = [value for item in compared for value in _ends(item)]
     axis = Axis.over(ends, 6.0, 194.0)
-    statistic = compared[0].statistic
+    statistic = ", ".join(dict.fromkeys(item.statistic for item in compared))
     scale = f"{amount(axis.low, unit)} to {amount(axis.high, unit)}{', logarithmic' if axis.logarithmic else ''}"
     rows = [
         (
@@ -122,15 +139,22 @@ def _verdict(item: Compared) -> Child:
     if item.measured is None:
         return "–"
     budget = {None: None, True: "within the limit", False: "over the limit"}[item.keeps_budget]
-    if item.inside is None:
-        words: Element = tag("span", "prediction has no interval")
-    elif item.inside:
-        words = badge("inside", "the measured value lies in the predicted interval")
-    elif item.overlaps:
-        words = badge("near", "outside the predicted interval, but the two intervals overlap")
-    else:
-        words = badge("outside", "outside the predicted interval, and the two intervals do not overlap")
+    words: Element | str = "no interval to judge by"
+    if item.inside is not None:
+        words = _within(inside=item.inside, overlaps=item.overlaps is True)
+    elif item.plausible is not None:  # the problem carried a bare number: turn the question round
+        words = badge("agrees", "the predicted value lies in the measured 95 % interval")
+        if not item.plausible:
+            words = badge("differs", "the predicted value lies outside the measured 95 % interval")
     return [words, tag("br") if budget else None, tag("small", budget) if budget else None]
+
+
+def _within(*, inside: bool, overlaps: bool) -> Element:
+    if inside:
+        return badge("inside", "the measured value lies in the predicted interval")
+    if overlaps:
+        return badge("near", "outside the predicted interval, but the two intervals overlap")
+    return badge("outside", "outside the predicted interval, and the two intervals do not overlap")
 
 
 def certificate(facts: Facts) -> Element:
@@ -191,9 +215,17 @@ def _identity(plan: Plan) -> list[tuple[str, Child]]:
 def sources(facts: Facts, profile: Profile | None) -> Element:
     """Explain the marks of the figures, and count the estimates of the profile by where they come from."""
     legend = tag("ul", [tag("li", badge(word), f" {meaning}") for word, meaning in BASES.items()], class_="legend")
-    own = [expert for expert in facts.problem.experts if expert.source is not None]
-    listed = listing([named(expert.name), f": {expert.source}"] for expert in own) if own else None
+    by_source: dict[str, list[str]] = {}
+    for expert in facts.problem.experts:
+        if expert.source is not None:
+            by_source.setdefault(expert.source, []).append(expert.name)
+    listed = listing([f"{source}: ", *_apart(names)] for source, names in by_source.items()) if by_source else None
     return section("sources", "Where the figures come from", legend, _profile(profile), listed)
+
+
+def _apart(names: Sequence[str]) -> list[Element | str]:
+    """Put commas between names."""
+    return [part for index, name in enumerate(names) for part in ((", ",) if index else ()) + (named(name),)]
 
 
 def _profile(profile: Profile | None) -> Child:

@@ -129,16 +129,6 @@ class Facts:
         promise, latency = self.promise_s[category], expert.total_latency_s(category)
         return promise is None or (latency is not None and latency <= promise)
 
-    def ensemble_energy_j(self) -> float | None:
-        """Return the energy of a request that every selected expert answers, in the dearest category."""
-        own = [self.experts[name].energy_j or {} for name in self.plan.decision.selected]
-        sums = [
-            math.fsum(figures[category] for figures in own)
-            for category in self.weights
-            if all(category in figures for figures in own)
-        ]
-        return max(sums, default=None)
-
     def prediction(self, quantity: str, *, category: str | None = None, device: str | None = None) -> Prediction | None:
         """Return the prediction of a quantity; ``None`` when the plan makes none."""
         key = (quantity, category, device)
@@ -175,7 +165,8 @@ class Facts:
         """Whether every claim of the certificate was re-derived by the checker."""
         claims = self.plan.certificate.claims
         whole = {claim.what for claim in claims} == {"feasibility", "objective", "bound"}
-        return whole and all(claim.standing == "verified" for claim in claims)
+        evident = self.plan.certificate.proof is not None  # a bound cannot have been re-derived from nothing
+        return whole and evident and all(claim.standing == "verified" for claim in claims)
 
     @property
     def closed(self) -> bool:

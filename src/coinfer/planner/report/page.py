@@ -63,7 +63,7 @@ def build(
         decision.budgets(facts),
         decision.left_out(facts),
         context.front(facts, front),
-        evidence.predictions(compared, run=bool(measured)),
+        evidence.predictions(facts, compared, run=bool(measured)),
         context.changes(facts, previous) if previous is not None else None,
         evidence.certificate(facts),
         evidence.sources(facts, profile),

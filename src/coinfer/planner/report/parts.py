@@ -22,28 +22,39 @@ def section(identifier: str, title: str, *children: Child) -> Element:
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]], *, class_: str | None = None) -> Element:
-    """Make a table whose first column names the rows; on a narrow screen it scrolls by itself.
+    """Make a table whose first column names the rows; on a narrow screen each row becomes a card.
+
+    The roles are those of the elements; they are written out because some browsers forget them when a style turns
+    rows into cards.
 
     Headings of columns that hold figures end in ``#``: they and their cells are set to the right.
     """
     figures = [title.endswith("#") for title in head]
+    titles = [title.removesuffix("#") for title in head]
     columns = [
-        tag("th", title.removesuffix("#"), scope="col", class_="figure" if number else None)
-        for title, number in zip(head, figures, strict=True)
+        tag("th", title, scope="col", role="columnheader", class_="figure" if number else None)
+        for title, number in zip(titles, figures, strict=True)
     ]
     body = [
         tag(
             "tr",
-            tag("th", row[0], scope="row"),
+            tag("th", row[0], scope="row", role="rowheader"),
             [
-                tag("td", cell, class_="figure" if number else None)
-                for cell, number in zip(row[1:], figures[1:], strict=True)
+                tag("td", cell, role="cell", class_="figure" if number else None, data_label=title)
+                for cell, number, title in zip(row[1:], figures[1:], titles[1:], strict=True)
             ],
+            role="row",
         )
         for row in rows
     ]
-    whole = tag("table", tag("caption", caption), tag("thead", tag("tr", columns)), tag("tbody", body), class_=class_)
-    return tag("div", whole, class_="scroll", role="region", tabindex="0", aria_label=caption)
+    return tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", columns, role="row"), role="rowgroup"),
+        tag("tbody", body, role="rowgroup"),
+        role="table",
+        class_=class_,
+    )
 
 
 def badge(word: str, title: str | None = None) -> Element:
