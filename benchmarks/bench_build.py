@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.common import Row, cpu_s, options, show
-from coinfer.solver.program import ProgramBuilder
+from coinfer.solver.program import MixedIntegerProgram, ProgramBuilder
 
 TARGET = 10.0  # times cheaper than the peer
 
@@ -21,12 +21,12 @@ def instance(prompts: int, experts: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.random((prompts, experts)), rng.uniform(1.0, 8.0, experts)
 
 
-def with_arrays(quality: np.ndarray, weight: np.ndarray) -> None:
+def with_arrays(quality: np.ndarray, weight: np.ndarray) -> MixedIntegerProgram:
     """Build it as coinfer does."""
     prompts, experts = quality.shape
     builder = ProgramBuilder()
     select = builder.variables("select", experts, upper=1.0, integer=True)
-    route = builder.variables("route", prompts * experts, cost=-quality.ravel(), upper=1.0)
+    route = builder.variables("route", prompts * experts, cost=-quality.ravel() / prompts, upper=1.0)
     row = np.repeat(np.arange(prompts), experts)
     builder.rows("assign", row=row, column=route, coefficient=1.0, lower=1.0, upper=1.0)
     pairs = np.arange(len(route))
@@ -38,7 +38,7 @@ def with_arrays(quality: np.ndarray, weight: np.ndarray) -> None:
         upper=0.0,
     )
     builder.rows("budget", row=np.zeros(experts), column=select, coefficient=weight, upper=0.2 * weight.sum())
-    builder.build()
+    return builder.build()
 
 
 def with_pulp(quality: np.ndarray, weight: np.ndarray) -> None:

@@ -5,35 +5,12 @@ python -m benchmarks.bench_prove [--quick] [--json FILE]
 
 from __future__ import annotations
 
-import numpy as np
-
-from benchmarks.bench_build import instance
+from benchmarks.bench_build import instance, with_arrays
 from benchmarks.common import Row, cpu_s, options, show
 from coinfer import jsonfile
 from coinfer.solver import mip
 from coinfer.solver.certificate.tree import check_bound
-from coinfer.solver.program import MixedIntegerProgram, ProgramBuilder
 from coinfer.solver.prove import prove
-
-
-def median_program(prompts: int, experts: int) -> MixedIntegerProgram:
-    """Return the p-median with a knapsack row."""
-    quality, weight = instance(prompts, experts)
-    builder = ProgramBuilder()
-    select = builder.variables("select", experts, upper=1.0, integer=True)
-    route = builder.variables("route", prompts * experts, cost=-quality.ravel() / prompts, upper=1.0)
-    row = np.repeat(np.arange(prompts), experts)
-    builder.rows("assign", row=row, column=route, coefficient=1.0, lower=1.0, upper=1.0)
-    pairs = np.arange(len(route))
-    builder.rows(
-        "link",
-        row=np.concatenate([pairs, pairs]),
-        column=np.concatenate([route, np.tile(select, prompts)]),
-        coefficient=np.repeat([1.0, -1.0], len(pairs)),
-        upper=0.0,
-    )
-    builder.rows("budget", row=np.zeros(experts), column=select, coefficient=weight, upper=0.2 * weight.sum())
-    return builder.build()
 
 
 def main() -> None:
@@ -43,7 +20,7 @@ def main() -> None:
     rows = []
     for prompts, experts in sizes:
         name = f"{prompts} prompts x {experts} experts"
-        program = median_program(prompts, experts)
+        program = with_arrays(*instance(prompts, experts))
         found = mip.solve(program)
         solving = cpu_s(lambda p=program: mip.solve(p), repeats=1)
         proof = prove(program, incumbent=found.incumbent).proof

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -165,15 +166,25 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "huge.json"
     with file.open("wb") as stream:
         stream.truncate(2**30)
-    with pytest.raises(InputError, match="at most"):
-        read_problem(file)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="at most"):
+            read_problem(file)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_has_no_size_and_no_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that never ends is read up to the limit and no further."""
     monkeypatch.setattr(jsonfile, "MAX_JSON_BYTES", 2**16)
-    with pytest.raises(InputError, match="at most 65,536 bytes; found more"):
-        jsonfile.read_text(Path("/dev/zero"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="at most 65,536 bytes; found more"):
+            jsonfile.read_text(Path("/dev/zero"))
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 def test_suggestions_come_from_the_object_that_is_wrong(tmp_path: Path) -> None:
@@ -244,6 +255,18 @@ def test_a_file_that_cannot_hold_the_text_stays(tmp_path: Path) -> None:
         jsonfile.write_text(file, "x" * 100_000 + "\ud800")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_reader_keeps_the_file_that_it_opened(tmp_path: Path) -> None:
+    """A new file takes the old one's name: who has the old one open reads it to its end, unmixed."""
+    file = tmp_path / "plan.json"
+    file.write_text("old" * 1000)
+    with file.open() as reader:
+        assert reader.read(3) == "old"
+        jsonfile.write_text(file, "new" * 1000)
+        reader.seek(0)
+        assert reader.read() == "old" * 1000
+    assert file.read_text() == "new" * 1000
 
 
 def test_a_written_file_has_the_usual_permissions(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=summary, description=verb.__doc__)
         sub.add_argument("--json", action="store_true", help="print one JSON object for machines")
         verb.add_arguments(sub)
-        sub.set_defaults(execute=verb.execute)
+        sub.set_defaults(execute=verb.execute, whole=parser)
     return parser
 
 

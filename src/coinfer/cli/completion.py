@@ -15,11 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
-    from coinfer.cli.app import build_parser
-
     try:
         import shtab
     except ImportError as error:
         raise BackendMissing("completion scripts need the package shtab: pip install shtab") from error
-    print(shtab.complete(build_parser(), arguments.shell))
+    print(shtab.complete(arguments.whole, arguments.shell))
     return 0
