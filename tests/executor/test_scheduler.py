@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from coinfer.errors import RequestError
 from coinfer.executor.backends.base import RetryableError
 from coinfer.executor.backends.replay import ReplayBackend
+from coinfer.executor.repetition import backoff_pause_s, request_seed
 from coinfer.executor.request import Request
 from coinfer.executor.run import RunOptions, run
-from coinfer.executor.scheduler import backoff_pause_s, request_seed
 from coinfer.models.endpoint import Endpoint
 from coinfer.planner.plan import Plan
 from coinfer.testing.backends import Fault, FaultyBackend, OpenAIServer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from coinfer.executor.budget import Amount, Ledger
 from coinfer.executor.grade import grade
 from coinfer.executor.journal import AnswerLine, CallLine, FailureLine, Journal
 from coinfer.executor.options import RunOptions
+from coinfer.executor.repetition import backoff_pause_s, request_seed
 from coinfer.executor.request import Request
 from coinfer.executor.route import Router
 from coinfer.executor.rows import request_row
@@ -280,24 +280,6 @@ class Scheduler:
     def _tell(self) -> None:
         if self._on_progress is not None:
             self._on_progress(self._final, self._total)
-
-
-def backoff_pause_s(
-    repetition: int, retry_after_s: float | None, options: RunOptions, random: np.random.Generator
-) -> float:
-    """Return the pause before a repetition: full jitter, no shorter than the endpoint asked for, within the limit.
-
-    Exponential backoff with full jitter draws from [0, backoff_s * 2**repetition]: callers that failed together do
-    not come back together.
-    """
-    limit_s = options.backoff_limit_s
-    jitter_s = float(random.uniform(0.0, min(limit_s, options.backoff_s * 2.0 ** min(repetition, 60))))
-    return jitter_s if retry_after_s is None else max(jitter_s, min(retry_after_s, limit_s))
-
-
-def request_seed(seed: int, request_id: str) -> int:
-    """Return the sampling seed of one request: the same whatever else runs, and in whatever order."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{request_id}".encode(errors="replace")).digest()[:4]) >> 1
 
 
 def _clean(text: str) -> str:

@@ -111,7 +111,8 @@ class LlamaCppBackend:
         try:
             return await backend.complete(request)
         except RetryableError as error:
-            if server is not None and not isinstance(error.__cause__, TimeoutError):
+            broke = error.__cause__ is not None and not isinstance(error.__cause__, TimeoutError)
+            if server is not None and broke:
                 # a dying server breaks connections before its process has ended; the next call must not meet it again
                 await asyncio.to_thread(_await_end, server[0])
             raise
