@@ -10,7 +10,7 @@ import msgspec
 
 from coinfer import jsonfile
 from coinfer.cli import common
-from coinfer.errors import InputError, Plain
+from coinfer.errors import Infeasible, InputError, Plain
 from coinfer.executor import demo
 from coinfer.executor.profile_machine import profile_machine
 from coinfer.executor.run import RunOptions, run
@@ -121,6 +121,17 @@ class Demo:
         )
         if not self.quiet:
             common.print_plan(self.first_plan)
+        self._say(f"\n{self._best_single()}")
+
+    def _best_single(self) -> str:
+        """Say what one model alone would reach within the same limits, so that the choice has something beside it."""
+        budgets = msgspec.structs.replace(self.problem.budgets, experts=1)
+        try:
+            alone = plan(msgspec.structs.replace(self.problem, budgets=budgets))
+        except Infeasible:
+            return "No single model keeps these limits."
+        name, value = alone.decision.selected[0], alone.certificate.value
+        return f"The best single model within the same limits, {name}, reaches {value:.4f}."
 
     def verify(self) -> None:
         """Check the plan without any solver."""
