@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coinfer.planner.plan import Plan
+    from coinfer.planner.replan import Replan
     from coinfer.solver.limits import Limits
     from coinfer.solver.progress import OnProgress
 
@@ -130,6 +132,16 @@ def describe(plan: Plan) -> str:
     return f"Select {experts}: mean quality {certificate.value:.4f}, {how}."
 
 
+def staleness(made: Replan) -> list[str]:
+    """Say whether an old plan still stands under new figures, and what moved."""
+    head = "The old plan is stale." if made.stale else "The old plan stands: nothing moved beyond the tolerance."
+    lines = [head, *(f"  over a limit now: {sentence}" for sentence in made.broken)]
+    lines += [f"  {figure}" for figure in made.moved]
+    if made.previous_value is not None:
+        lines.append(f"Under the new figures the old plan is worth {made.previous_value:.4f}.")
+    return lines
+
+
 def print_plan(plan: Plan) -> None:
     """Print a plan for a person: the sentence, the routes, the budgets, what left the menu."""
     from coinfer.planner.units import amount, unit_of
@@ -156,7 +168,7 @@ def print_plan(plan: Plan) -> None:
                 p.category or p.device or "all",
                 amount(p.value, unit_of(p)) + (" (declared power)" if p.basis == "declared" else ""),
                 amount(p.budget, unit_of(p)),
-                amount(p.budget - p.value, unit_of(p)),
+                amount(0.0 if math.isclose(p.value, p.budget) else p.budget - p.value, unit_of(p)),
             ]
             for p in plan.predictions
             if p.budget is not None

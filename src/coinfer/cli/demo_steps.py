@@ -161,7 +161,12 @@ class Demo:
         self._title("5. Compare: measured against predicted")
         rows = list(read_measurements(self.folder / "run.jsonl"))
         weights = {prompt.category: prompt.weight for prompt in self.problem.prompts}
-        self.compared = compare(self.first_plan, rows, category_weights=weights)
+        self.compared = compare(
+            self.first_plan,
+            rows,
+            latency_statistic=self.problem.latency_statistic,
+            category_weights=weights,
+        )
         self._table(
             "",
             ("quantity", "where", "predicted", "interval", "measured", "difference"),
@@ -178,9 +183,7 @@ class Demo:
         jsonfile.write(self.folder / "profile-2.json", profile)
         jsonfile.write(self.folder / "problem-2.json", self.again.problem)
         jsonfile.write(self.folder / "plan-2.json", self.again.plan)
-        self._say("The old plan is stale." if self.again.stale else "The old plan stands: nothing it rests on moved.")
-        for sentence in (*self.again.broken, *map(str, self.again.moved)):
-            self._say(f"  {sentence}")
+        self._say("\n".join(common.staleness(self.again)))
         verify(self.again.problem, self.again.plan)
         decides = "differently" if self.again.changed else "the same"
         self._say(f"The new plan decides {decides}, and is verified too. {common.describe(self.again.plan)}")

@@ -68,11 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    print("The old plan is stale." if made.stale else "The old plan stands: nothing it rests on moved.")
-    for sentence in (*made.broken, *map(str, made.moved)):
-        print(f"  {sentence}")
-    if made.previous_value is not None:
-        print(f"Under the new figures the old plan is worth {made.previous_value:.4f}.")
+    print("\n".join(common.staleness(made)))
     print("The new plan decides differently.\n" if made.changed else "The new plan decides the same.\n")
     common.print_plan(made.plan)
     return 0

@@ -4,36 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from coinfer.planner.plan import Deployment, Plan, Prediction
+from coinfer.planner.sample import Measured, mean_of, quantile_of, weighted
 from coinfer.profiler.measurement import Measurement
 
 COUNTED_SOURCES = frozenset({"rapl", "nvml", "jetson"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """A statistic of measured rows.
-
-    Attributes
-    ----------
-    value
-        The statistic, in the unit of the prediction.
-    low, high
-        Ends of its 95 % interval; absent where there are too few rows for one.
-    samples
-        Rows behind it.
-    """
-
-    value: float
-    samples: int
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,42 +112,6 @@ def compare(
     return tuple(_compare(prediction, plan, requests, latency_statistic, shares) for prediction in plan.predictions)
 
 
-def mean_of(values: Sequence[float]) -> Measured:
-    """Return mean and 95 % interval: Wilson's for values that are all 0 or 1, Student's otherwise.
-
-    Student's interval of ten right answers out of ten would have no width, a certainty that nobody has.
-    """
-    count, mean = len(values), math.fsum(values) / len(values)
-    if all(value in (0.0, 1.0) for value in values):
-        z = statistics.NormalDist().inv_cdf(0.975)
-        centre = (mean + z * z / (2 * count)) / (1 + z * z / count)
-        half = z / (1 + z * z / count) * math.sqrt(mean * (1 - mean) / count + z * z / (4 * count * count))
-        return Measured(value=mean, low=min(centre - half, mean), high=max(centre + half, mean), samples=count)
-    if count < 2:
-        return Measured(value=mean, samples=count)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(count - 1, 0.975)) * statistics.stdev(values) / math.sqrt(count)
-    return Measured(value=mean, low=mean - half, high=mean + half, samples=count)
-
-
-def quantile_of(values: Sequence[float], level: float) -> Measured:
-    """Return a quantile and the distribution-free 95 % interval between two order statistics.
-
-    The interval is absent when the samples are too few for one: below 37 for p90, below 73 for p95.
-    """
-    from scipy.special import bdtr
-
-    ordered, count = sorted(values), len(values)
-    value = float(np.quantile(ordered, level))
-    below = bdtr(np.arange(count, dtype=np.float64), count, level)  # chance of at most k samples below the quantile
-    lower = int(np.searchsorted(below, 0.025, side="right"))  # largest rank with P(fewer than rank below) <= 2.5 %
-    upper = int(np.searchsorted(below, 0.975, side="left")) + 1
-    if lower < 1 or upper > count:
-        return Measured(value=value, samples=count)
-    return Measured(value=value, low=min(ordered[lower - 1], value), high=max(ordered[upper - 1], value), samples=count)
-
-
 def _compare(
     prediction: Prediction, plan: Plan, rows: list[Measurement], latency_statistic: str, shares: dict[str, float]
 ) -> Compared:
@@ -264,24 +206,7 @@ def _summarise(
             return None, f"category {category!r} was not measured"
         if weight > 0.0:
             parts.append((weight / total, summary(own)))
-    return _weighted(parts), None
-
-
-def _weighted(parts: list[tuple[float, Measured]]) -> Measured:
-    """Combine independent means with their weights.
-
-    The interval squares each part's own, possibly lopsided, half-widths (the method of variance estimates recovery:
-    G. Y. Zou and A. Donner, Statistics in Medicine 27, 2008, equation 2).
-    """
-    value = math.fsum(weight * part.value for weight, part in parts)
-    samples = sum(part.samples for _, part in parts)
-    down = up = 0.0
-    for weight, part in parts:
-        if part.low is None or part.high is None:
-            return Measured(value=value, samples=samples)
-        down += (weight * (part.value - part.low)) ** 2
-        up += (weight * (part.high - part.value)) ** 2
-    return Measured(value=value, low=value - math.sqrt(down), high=value + math.sqrt(up), samples=samples)
+    return weighted(parts), None
 
 
 def _memory(prediction: Prediction, plan: Plan, rows: list[Measurement]) -> Compared:

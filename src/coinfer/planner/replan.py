@@ -12,7 +12,7 @@ from coinfer import jsonfile
 from coinfer.errors import PlanMismatch
 from coinfer.models.problem import Problem
 from coinfer.models.selection.data import Expert
-from coinfer.models.selection.evaluate import evaluate
+from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.planner.make import plan as make_plan
 from coinfer.planner.plan import Plan
 from coinfer.profiler.profile import Estimate, Profile, Quantity
@@ -60,9 +60,10 @@ class Replan:
     moved
         Figures that moved beyond tolerance and interval.
     stale
-        True when a figure of a selected expert moved, or the old decision now breaks a limit.
+        True when a figure of a selected expert moved, or the old decision now breaks a limit by more than the
+        tolerance. A budget that was used up to its end is broken by any noise at all.
     broken
-        Limits the old decision breaks under the new figures, in words.
+        Limits the old decision breaks under the new figures, by however little, in words.
     previous_value
         What the old decision is worth under the new figures; ``None`` when it breaks a limit.
     changed
@@ -121,11 +122,16 @@ def replan(
         problem=fresh,
         plan=made,
         moved=moved,
-        stale=bool(before.violations) or any(figure.expert in selected for figure in moved),
+        stale=_broken_beyond(before, tolerance) or any(figure.expert in selected for figure in moved),
         broken=before.violations,
         previous_value=None if before.violations else before.value,
         changed=(made.decision.selected, made.decision.routes) != (plan.decision.selected, plan.decision.routes),
     )
+
+
+def _broken_beyond(evaluation: Evaluation, tolerance: float) -> bool:
+    """Return True when some limit is broken by more than ``tolerance`` of it."""
+    return any(row.used > row.limit * (1.0 + tolerance) for row in evaluation.usage)
 
 
 def updated(problem: Problem, profile: Profile, *, tolerance: float) -> tuple[Problem, tuple[Moved, ...]]:

@@ -114,8 +114,8 @@ def _tile(title: str, value: str, below: str, basis: str | None = None) -> Eleme
 
 def _gate(facts: Facts) -> Element | None:
     """Say what router the quality supposes."""
-    shown = ", ".join(f"{name} {digits(value, 4)}" for name, value in facts.plan.alternatives.items())
-    beside = f" The same experts under each router: {shown}." if shown else ""
+    shown = ", ".join(f"{digits(value, 4)} with the router {name!r}" for name, value in facts.plan.alternatives.items())
+    beside = f" The same experts, were energy, money and device time no limit: {shown}." if shown else ""
     if facts.problem.gate == "oracle":
         text = "This quality supposes a router that sends each prompt to its best expert: an upper limit on any router."
     else:

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from coinfer.planner.comparison import Compared, Measured
+from coinfer.planner.comparison import Compared
 from coinfer.planner.plan import Claim, Plan
 from coinfer.planner.report.chart import Axis, interval_plot
 from coinfer.planner.report.decision import quality_of_proof
 from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Facts
 from coinfer.planner.report.parts import BASES, badge, facts_list, listing, note, section, table
+from coinfer.planner.sample import Measured
 from coinfer.planner.units import NOT_MEASURED, TITLES, amount, count, digits, interval, percent, unit_of
 from coinfer.profiler.profile import Profile
 
