@@ -20,6 +20,7 @@ from coinfer.planner.rounding import widened
 from coinfer.profiler.profile import Profile
 from coinfer.solver import mip
 from coinfer.solver.certificate.tree import BoundProof
+from coinfer.solver.interrupt import interrupt_sets
 from coinfer.solver.limits import Limits
 from coinfer.solver.program import FloatArray, MixedIntegerProgram
 from coinfer.solver.progress import OnProgress, Stop
@@ -81,7 +82,8 @@ def plan(
         # Engines accept points that miss a limit by 1e-6 of it. The proof does not, so it also finds what they missed.
         rest = _remaining(limits, time.perf_counter() - began)
         given = None if evaluation.violations else encode(problem, decision)
-        shown = prove(widened(program), incumbent=given, limits=rest, stop=stop)
+        with interrupt_sets(stop):
+            shown = prove(widened(program), incumbent=given, limits=rest, stop=stop)
         decision, evaluation = _better(problem, decision, evaluation, shown.incumbent)
         proof = shown.proof
         if evaluation.violations and shown.finished and shown.incumbent is None:
