@@ -122,3 +122,11 @@ def test_a_plan_of_another_problem_is_refused() -> None:
     """New measurements cannot be put into a problem that the plan was not made for."""
     with pytest.raises(PlanMismatch):
         replan(problem(name="other"), plan(problem()), profile())
+
+
+def test_a_split_category_is_not_stale_by_itself() -> None:
+    """Shares that add up to 1 only within rounding are no broken limit."""
+    split = problem(budgets=Budgets(energy_j=2.7))
+    made = replan(split, plan(split), profile())
+    assert len(made.plan.decision.routes) == 3
+    assert not made.stale

@@ -133,7 +133,10 @@ def _certificate(
     bound = max(value, -result.bound)
     verified = None if proof is None else max(value, proven_value(program, proof))
     if proof is not None and verified is not None and (verified <= bound or closes(value, verified)):
-        method = f"branch-and-bound tree of {len(proof.leaves)} leaves with linear-programming duals"
+        leaves = len(proof.leaves)
+        method = (
+            f"branch-and-bound tree of {leaves} {'leaf' if leaves == 1 else 'leaves'} with linear-programming duals"
+        )
         claims.append(Claim(what="bound", standing="verified", method=method))
         bound = verified
     else:

@@ -20,6 +20,9 @@ from coinfer.records import Matrix
 from coinfer.solver.limits import Limits
 from coinfer.solver.progress import OnProgress, Stop
 
+NOISE = 1e-9
+"""Rounding of shares, which shows where a limit is 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
@@ -131,7 +134,7 @@ def replan(
 
 def _broken_beyond(evaluation: Evaluation, tolerance: float) -> bool:
     """Return True when some limit is broken by more than ``tolerance`` of it."""
-    return any(row.used > row.limit * (1.0 + tolerance) for row in evaluation.usage)
+    return any(row.used > row.limit * (1.0 + tolerance) + NOISE for row in evaluation.usage)
 
 
 def updated(problem: Problem, profile: Profile, *, tolerance: float) -> tuple[Problem, tuple[Moved, ...]]:
