@@ -44,7 +44,7 @@ def probe_machine(
         _processor(root),
         f"{usable_cores(root):g} usable cores",
         *_accelerators(root),
-        platform.platform(terse=True),
+        f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
     ]
     return DeviceFacts(
         name=name,
