@@ -83,7 +83,7 @@ def parse(text: str, *, where: str) -> Any:
         half = Plain(ascii(error.object[error.start]))
         raise InputError(where, expected="whole Unicode characters", found=half) from error
     except json.JSONDecodeError as error:
-        place = f"{error.msg.lower()} at line {error.lineno}, column {error.colno}"
+        place = f"{error.msg.lower().removesuffix(' at')} at line {error.lineno}, column {error.colno}"
         raise InputError(where, expected="valid JSON", found=Plain(place)) from error
     except RecursionError as error:
         raise InputError(where, expected="JSON nested less than 900 deep", found=Plain("deeper nesting")) from error
@@ -167,6 +167,8 @@ def atomic(path: Path) -> Iterator[Path]:
     InputError
         If the folder does not exist or cannot be written.
     """
+    if (path := path.resolve()).exists() and not path.is_file():  # a link is followed
+        raise InputError(str(path), expected="a path of a file", found=Plain("a folder or a device"))
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -235,8 +237,7 @@ def _sentence(error: msgspec.ValidationError, where: str, data: Any, kind: Any) 
     if text.startswith("Expected `"):
         return InputError(place, expected=text.removeprefix("Expected ").split(", got")[0], found=found)
     if text.startswith("Invalid "):
-        allowed = _allowed(kind, path)
-        return InputError(place, expected=f"one of {allowed}" if allowed else "a known value", found=found)
+        return InputError(place, expected=f"one of {_allowed(kind, path) or 'the known values'}", found=found)
     return InputError(place, expected=text[0].lower() + text[1:], found=found)
 
 

@@ -218,3 +218,58 @@ def test_completion_scripts_know_the_verbs(shell: str, capsys: pytest.CaptureFix
     assert run("completion", shell) == 0
     script = capsys.readouterr().out
     assert all(module.__name__.rpartition(".")[2] in script for module in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("plan", "PROBLEM", "--front", -1), "--front"),
+        (("plan", "PROBLEM", "--front", 10**20), "--front"),
+        (("plan", "PROBLEM", "-o", "/dev/full"), "a path of a file"),
+        (("replan", "PROBLEM", "PLAN", "--measurements", "EMPTY"), "at least one row"),
+        (("run", "PLAN", "PROBLEM", "--answers", "PROBLEM"), "a file of its own"),
+        (("profile", "--measurements", "rows.jsonl"), "a model to measure"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(
+    problem: Path, arguments: tuple[object, ...], part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each gets one sentence and exit code 2, and no file is touched."""
+    plan, empty = problem.with_name("plan.json"), problem.with_name("empty.jsonl")
+    assert run("plan", problem, "-o", plan) == 0
+    empty.write_text('{"format": "coinfer/measurements/1"}\n')
+    before = problem.read_text()
+    files = {"PROBLEM": problem, "PLAN": plan, "EMPTY": empty}
+    capsys.readouterr()
+    assert run(*(files.get(str(argument), argument) for argument in arguments)) == 2
+    assert part in capsys.readouterr().err
+    assert problem.read_text() == before
+
+
+def test_a_word_that_is_no_number_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """Errors of the command line itself are one line, like all others."""
+    with pytest.raises(SystemExit) as ended:
+        run("plan", "problem.json", "--time-limit", "soon")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_link_is_followed_and_not_replaced(problem: Path) -> None:
+    """Writing through a symbolic link leaves the link and changes the file behind it."""
+    real, link = problem.with_name("real.json"), problem.with_name("link.json")
+    real.write_text("old")
+    link.symlink_to(real)
+    assert run("plan", problem, "-o", link) == 0
+    assert link.is_symlink()
+    assert json.loads(real.read_text())["format"] == "coinfer/plan/1"
+
+
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
+def test_an_output_that_is_closed_or_full_is_no_traceback(problem: Path, redirection: str) -> None:
+    """Without a standard output the files and the exit code still say what happened."""
+    plan = problem.with_name("plan.json")
+    assert run("plan", problem, "-o", plan) == 0
+    command = f"exec '{sys.executable}' -m coinfer verify '{problem}' '{plan}' {redirection}"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode in (0, 2)
+    assert "Traceback" not in done.stderr

@@ -153,10 +153,10 @@ def test_a_price_cap_without_a_price_is_refused(
 def test_an_energy_cap_says_what_it_rests_on(
     make_plan: Callable[..., Plan], requests: tuple[Request, ...], recorded: Path, tmp_path: Path, plan: Plan
 ) -> None:
-    """Without counter, declared power and prediction the run says that nothing is set aside; with power it does."""
+    """Without declared power and prediction such a cap cannot be kept and is refused; else the run says what it is."""
     bare = make_plan({"a": Endpoint(backend="replay", model=str(recorded))})
-    summary = run(bare, requests, journal_path=tmp_path / "1", options=RunOptions(max_energy_j=1.0))
-    assert "nothing is set aside" in summary.notes[0]
+    with pytest.raises(RequestError, match="max_energy_j"):
+        run(bare, requests, journal_path=tmp_path / "1", options=RunOptions(max_energy_j=1.0))
     summary = run(plan, requests, journal_path=tmp_path / "2", options=RunOptions(max_energy_j=1e3))
     assert "charged the plan's prediction" in summary.notes[0]
     options = RunOptions(max_energy_j=40.0, power_w={"d": 10.0}, timeout_s=2.0)

@@ -165,6 +165,9 @@ def tampered(**fields: Any) -> Plan:
         ({"verified_bound": 0.0}, "verified_bound"),
         ({"proof": None}, "verified_bound"),
         ({"claims": ()}, "claims"),
+        ({"bound": 99.0, "verified_bound": 99.0}, "certificate.status"),
+        ({"limit": "time"}, "certificate.limit"),
+        ({"status": "feasible"}, "certificate.status"),
     ],
 )
 def test_a_changed_claim_is_refused(fields: dict[str, Any], sentence: str) -> None:

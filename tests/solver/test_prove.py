@@ -270,3 +270,14 @@ def test_twenty_experts_and_two_hundred_prompts_are_proven(seed: int) -> None:
     assert result.incumbent is not None
     gap = check_point(program, result.incumbent).value - check_bound(program, result.proof)
     assert abs(gap) <= Fraction(1, 10**9)
+
+
+def test_given_multipliers_are_shown_even_without_a_relaxation() -> None:
+    """With no node to spend, the proof shows what the given multipliers show: that each prompt costs its least."""
+    program = facility_location(experts=8, prompts=20, seed=6)
+    multipliers = np.zeros(program.rows)
+    multipliers[program.row_blocks["assign"]] = program.cost[program.variable_blocks["route"]].reshape(20, 8).min(1)
+    result = prove(program, limits=Limits(nodes=0), multipliers=multipliers)
+    shown = float(check_bound(program, result.proof))
+    assert shown == pytest.approx(multipliers.sum())
+    assert shown <= prove(program).bound

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from coinfer import __version__
 from coinfer.cli import completion, demo, export, plan, profile, replan, report, run, schema, verify
@@ -20,9 +22,16 @@ exit codes: 0 done · 2 bad input, or a claim that is not true · 3 infeasible �
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence; ``--help`` has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="coinfer",
         description="Plan collaborative LLM inference with a proof, run the plan, learn from what it measured.",
         epilog=EPILOG,
@@ -42,6 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every expected failure is one sentence on standard error."""
+    if sys.stdout is None:  # closed by the caller: the exit code and the files are the answer
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     arguments = build_parser().parse_args(argv)
     try:
         code: int = arguments.execute(arguments)
@@ -53,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # standard output is full or gone; files of ours have sentences of their own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail(arguments, f"cannot go on: {error}", 2)
     return code
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from coinfer.solver.limits import Limits
     from coinfer.solver.progress import OnProgress
 
+MOST_POINTS = 10_000
+
 Advance = Callable[[int, int], None]
 
 
@@ -28,6 +30,21 @@ def add_solver_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--gap", type=float, default=0.0, metavar="G", help="relative gap that is good enough")
     group.add_argument("--threads", type=int, default=1, help="default: 1, which keeps a solve repeatable")
     group.add_argument("--seed", type=int, default=0)
+
+
+def front_points(count: int | None) -> int:
+    """Return how many budgets to sweep; 0 for none.
+
+    Raises
+    ------
+    InputError
+        For a number that is no sensible count.
+    """
+    from coinfer.errors import InputError
+
+    if count is not None and not 0 <= count <= MOST_POINTS:
+        raise InputError("--front", expected=f"a number from 0 to {MOST_POINTS}", found=count)
+    return count or 0
 
 
 def limits_from(arguments: argparse.Namespace) -> Limits:
@@ -48,6 +65,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
+def clean(text: str) -> str:
+    """Return ``text`` without what would steer a terminal: files may come from anybody."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
     """Print a table; the first ``left`` columns are words, the others numbers."""
     from rich.console import Console
@@ -58,7 +80,7 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, l
     for i, name in enumerate(header):
         shown.add_column(name, justify="left" if i < left else "right", header_style="dim", overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*(Text(clean(cell)) for cell in row))
     console = Console(soft_wrap=False, highlight=False, width=None if sys.stdout.isatty() else 110)
     console.print(shown)
 
@@ -148,7 +170,8 @@ def print_plan(plan: Plan) -> None:
 
     print(describe(plan))
     if plan.certificate.limit is not None:
-        print(f"The search ended at its {plan.certificate.limit} limit.")
+        ended = {"interrupt": "The search was interrupted.", "gap": "The search ended at the gap asked for."}
+        print(ended.get(plan.certificate.limit, f"The search ended at its {plan.certificate.limit} limit."))
     by_category: dict[str, dict[str, float]] = {}
     for route in plan.decision.routes:
         shares = by_category.setdefault(route.category, {})
@@ -159,7 +182,8 @@ def print_plan(plan: Plan) -> None:
         for expert, share in sorted(shares.items(), key=lambda item: -item[1]):
             rows.append([category, expert, f"{share / total:.0%}"])
     print()
-    table("Who answers", ("category", "expert", "share"), rows, left=2)
+    single = any(route.prompt is not None for route in plan.decision.routes)
+    table("Who answers", ("category", "expert", "of the prompts" if single else "share"), rows, left=2)
     if any(p.budget is not None for p in plan.predictions):
         print()
         shown = [
@@ -180,6 +204,6 @@ def print_plan(plan: Plan) -> None:
     if plan.notes:
         print("\nNot on the menu:")
         for note in plan.notes[:12]:
-            print(f"  {note}")
+            print(f"  {clean(note)}")
         if len(plan.notes) > 12:
             print(f"  ... and {len(plan.notes) - 12} more (all of them stand in the plan file)")

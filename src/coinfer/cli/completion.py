@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from coinfer.cli import common
 from coinfer.errors import BackendMissing
 
 
@@ -19,5 +20,9 @@ def execute(arguments: argparse.Namespace) -> int:
         import shtab
     except ImportError as error:
         raise BackendMissing("completion scripts need the package shtab: pip install shtab") from error
-    print(shtab.complete(arguments.whole, arguments.shell))
+    script = shtab.complete(arguments.whole, arguments.shell)
+    if arguments.json:
+        common.print_json({"script": script})
+    else:
+        print(script)
     return 0

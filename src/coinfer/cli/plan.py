@@ -28,6 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.planner.plan import read_plan
     from coinfer.planner.units import amount
 
+    sweep = common.front_points(arguments.front)
     problem = read_problem(arguments.problem)
     start = None if arguments.start is None else read_plan(arguments.start).decision
     limits = common.limits_from(arguments)
@@ -43,14 +44,12 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         jsonfile.write(arguments.output, made)
     points: tuple[FrontPoint, ...] = ()
-    if arguments.front:
+    if sweep:
         with common.progress_bar("Pareto front", quiet=arguments.json) as advance:
-            points = front(
-                problem, plan=made, points=arguments.front, engine=arguments.engine, limits=limits, on_point=advance
-            )
+            points = front(problem, plan=made, points=sweep, engine=arguments.engine, limits=limits, on_point=advance)
     if arguments.json:
         result = jsonfile.to_builtins(made)
-        if arguments.front:
+        if sweep:
             result = {"plan": result, "front": [jsonfile.to_builtins(point) for point in points]}
         common.print_json(result)
         return 0

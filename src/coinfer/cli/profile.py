@@ -66,6 +66,8 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.count < 1 or arguments.repeats < 1:
         raise InputError("--count and --repeats", expected="at least 1", found=Plain("less"))
     if not arguments.models:
+        if arguments.measurements is not None:
+            raise InputError("--measurements", expected="a model to measure", found=Plain("none"))
         facts = probe_machine(
             name=arguments.device,
             declared_busy_power_w=arguments.power,

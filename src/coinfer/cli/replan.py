@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
-    from coinfer.errors import InputError
+    from coinfer.errors import InputError, Plain
     from coinfer.models.problem import read_problem
     from coinfer.planner.plan import read_plan
     from coinfer.planner.replan import replan
@@ -42,7 +42,10 @@ def execute(arguments: argparse.Namespace) -> int:
     if not arguments.tolerance >= 0.0:
         raise InputError("--tolerance", expected="a number, at least 0", found=arguments.tolerance)
     problem, plan = read_problem(arguments.problem), read_plan(arguments.plan)
-    profile = fit(chain.from_iterable(map(read_measurements, arguments.measurements)), devices=())
+    rows = list(chain.from_iterable(map(read_measurements, arguments.measurements)))
+    if not rows:  # no measurement is no evidence that the plan stands
+        raise InputError("--measurements", expected="at least one row", found=Plain("none"))
+    profile = fit(rows, devices=())
     with common.solver_progress(quiet=arguments.json) as on_progress:
         made = replan(
             problem,

@@ -33,22 +33,24 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.profiler.measurement import read_measurements
     from coinfer.profiler.profile import read_profile
 
+    sweep = common.front_points(arguments.front)
     problem, plan = read_problem(arguments.problem), read_plan(arguments.plan)
+    rows = () if arguments.measurements is None else tuple(read_measurements(arguments.measurements))
+    profile = None if arguments.profile is None else read_profile(arguments.profile)
+    previous = None if arguments.previous is None else read_plan(arguments.previous)
     verify(problem, plan)  # a page about a plan that does not hold would only spread it
     points: tuple[FrontPoint, ...] = ()
-    if arguments.front:
+    if sweep:
         limits = common.limits_from(arguments)
         with common.progress_bar("Pareto front", quiet=arguments.json) as advance:
-            points = front(
-                problem, plan=plan, points=arguments.front, engine=arguments.engine, limits=limits, on_point=advance
-            )
+            points = front(problem, plan=plan, points=sweep, engine=arguments.engine, limits=limits, on_point=advance)
     page = build(
         problem=problem,
         plan=plan,
         front=points,
-        rows=() if arguments.measurements is None else read_measurements(arguments.measurements),
-        profile=None if arguments.profile is None else read_profile(arguments.profile),
-        previous=None if arguments.previous is None else read_plan(arguments.previous),
+        rows=rows,
+        profile=profile,
+        previous=previous,
     )
     jsonfile.write_text(arguments.output, page)
     if arguments.json:

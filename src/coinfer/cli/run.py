@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coinfer.cli import common
+
+if TYPE_CHECKING:
+    from coinfer.executor.run import RunOptions, RunSummary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,16 +36,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
+    from coinfer.errors import InputError, Plain
     from coinfer.executor.request import read_requests
-    from coinfer.executor.run import RunOptions, run
+    from coinfer.executor.run import run
     from coinfer.models.problem import read_problem
     from coinfer.planner.plan import read_plan
     from coinfer.planner.verify import verify
 
+    journal = arguments.journal or arguments.requests.with_suffix(".journal")
+    files = [arguments.plan, arguments.requests, journal, arguments.answers, arguments.measurements]
+    named = [path.resolve() for path in files if path is not None]
+    if len(set(named)) != len(named):
+        raise InputError("arguments", expected="a file of its own for each input and output", found=Plain("one twice"))
     plan, requests = read_plan(arguments.plan), read_requests(arguments.requests)
     if arguments.problem is not None:
         verify(read_problem(arguments.problem), plan)
-    options = RunOptions(
+    with common.progress_bar("Answering", quiet=arguments.json) as advance:
+        summary = run(
+            plan,
+            requests,
+            journal_path=journal,
+            answers_path=arguments.answers,
+            measurements_path=arguments.measurements,
+            options=_options(arguments),
+            on_progress=advance,
+        )
+    return _finish(arguments, summary, journal)
+
+
+def _options(arguments: argparse.Namespace) -> RunOptions:
+    """Return the options given on the command line."""
+    from coinfer.executor.run import RunOptions
+
+    return RunOptions(
         concurrency=arguments.concurrency,
         timeout_s=arguments.timeout,
         attempts=arguments.attempts,
@@ -52,17 +79,12 @@ def execute(arguments: argparse.Namespace) -> int:
         max_seconds=arguments.max_seconds,
         max_price_usd=arguments.max_price,
     )
-    journal = arguments.journal or arguments.requests.with_suffix(".journal")
-    with common.progress_bar("Answering", quiet=arguments.json) as advance:
-        summary = run(
-            plan,
-            requests,
-            journal_path=journal,
-            answers_path=arguments.answers,
-            measurements_path=arguments.measurements,
-            options=options,
-            on_progress=advance,
-        )
+
+
+def _finish(arguments: argparse.Namespace, summary: RunSummary, journal: Path) -> int:
+    """Print what became of the requests; a run with failed requests is no success."""
+    from coinfer.errors import EndpointError
+
     graded = [answer.correct for answer in summary.answers if answer.correct is not None]
     quality = sum(graded) / len(graded) if graded else None
     if arguments.json:
@@ -79,7 +101,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 "journal": str(journal),
             }
         )
-        return 0
+        return 2 if summary.failed else 0
     print(
         f"{summary.answered} answered ({summary.resumed} of them before), {summary.failed} failed, "
         f"{summary.skipped} left out by a budget"
@@ -90,4 +112,9 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"Mean quality of {len(graded)} graded answers: {quality:.4f}")
     if arguments.answers is None:
         print(f"The answers stand in the journal {journal}; --answers FILE writes them apart.")
+    if summary.failed:
+        reason = next(lost.reason for lost in summary.unanswered if lost.state == "failed")
+        raise EndpointError(
+            f"{summary.failed} requests failed, the first because: {reason}; run again to try them again"
+        )
     return 0

@@ -38,6 +38,13 @@ class WorstCase:
                         found=Plain("none in the plan and none declared"),
                     )
         if options.max_energy_j is not None:
+            for expert in experts:
+                if self._energy(expert) is None:
+                    raise RequestError(
+                        "options.max_energy_j",
+                        expected=f"a power or a predicted energy of expert {expert!r}, so that the cap can be kept",
+                        found=Plain("none in the plan and none declared"),
+                    )
             self._note_energy(experts)
 
     def amount(self, request: Request, expert: str) -> Amount:
@@ -65,14 +72,8 @@ class WorstCase:
         return self._energy_j if power_w is None else power_w * self._options.timeout_s
 
     def _note_energy(self, experts: list[str]) -> None:
-        unknown = [expert for expert in experts if self._energy(expert) is None]
         predicted = [expert for expert in experts if self._device[expert] not in self._options.power_w]
-        if unknown:
-            self.notes.append(
-                f"energy cap: nothing says what a call of {', '.join(unknown)} may need, so nothing is set aside for "
-                "it; only what a counter measures is charged"
-            )
-        elif predicted:
+        if predicted:
             self.notes.append(
                 f"energy cap: calls of {', '.join(predicted)} are charged the plan's prediction where no counter "
                 "measures them; declare power_w for a true worst case"

@@ -10,7 +10,7 @@ from coinfer.models.selection.decode import decode
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.formulate import formulate
 from coinfer.models.selection.pareto import non_dominated, sweep_problems
-from coinfer.planner.bound import closes
+from coinfer.planner.bound import closes, scale_of
 from coinfer.planner.plan import Plan
 from coinfer.solver import mip
 from coinfer.solver.limits import Limits
@@ -101,7 +101,9 @@ def _solve(variant: Problem, engine: str, limits: Limits) -> FrontPoint | None:
     evaluation = evaluate(variant, decision)
     if evaluation.violations:
         return None
-    return _point(evaluation, decision.selected, proven=closes(evaluation.value, -result.bound), chosen=False)
+    return _point(
+        evaluation, decision.selected, proven=closes(evaluation.value, -result.bound, scale_of(variant)), chosen=False
+    )
 
 
 def _point(evaluation: Evaluation, selected: tuple[str, ...], *, proven: bool, chosen: bool) -> FrontPoint:

@@ -6,6 +6,7 @@ import math
 import time
 
 import msgspec
+import numpy as np
 
 from coinfer import jsonfile
 from coinfer.errors import CoinferError, Infeasible, LimitReached
@@ -13,7 +14,7 @@ from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.decode import decode, encode
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.formulate import explain_infeasible, formulate
-from coinfer.planner.bound import closes, proven_value
+from coinfer.planner.bound import closes, proven_value, scale_of
 from coinfer.planner.plan import Certificate, Claim, Plan
 from coinfer.planner.predict import deployments, notes, predictions
 from coinfer.planner.rounding import widened
@@ -27,6 +28,9 @@ from coinfer.solver.progress import OnProgress, Stop
 from coinfer.solver.prove import prove
 from coinfer.solver.result import Result, Status
 from coinfer.version import __version__
+
+SEARCH_SHARE = 0.75
+"""Share of a time limit that the engine may use; the proof has the rest."""
 
 
 def plan(
@@ -72,7 +76,8 @@ def plan(
     began = time.perf_counter()
     program = formulate(problem)
     point = None if start is None else encode(problem, start)
-    result = mip.solve(program, engine=engine, limits=limits, start=point, on_progress=on_progress, stop=stop)
+    search = _share(limits, SEARCH_SHARE if with_proof else 1.0)
+    result = mip.solve(program, engine=engine, limits=search, start=point, on_progress=on_progress, stop=stop)
     if result.incumbent is None:
         raise _nothing_found(problem, result)
     decision = decode(problem, result.incumbent)
@@ -83,7 +88,14 @@ def plan(
         rest = _remaining(limits, time.perf_counter() - began)
         given = None if evaluation.violations else encode(problem, decision)
         with interrupt_sets(stop):
-            shown = prove(widened(program), incumbent=given, limits=rest, stop=stop)
+            shown = prove(
+                widened(program),
+                incumbent=given,
+                limits=rest,
+                multipliers=_best_answers(program),
+                scale=scale_of(problem),
+                stop=stop,
+            )
         decision, evaluation = _better(problem, decision, evaluation, shown.incumbent)
         proof = shown.proof
         if evaluation.violations and shown.finished and shown.incumbent is None:
@@ -97,7 +109,7 @@ def plan(
         problem_sha256=jsonfile.sha256(problem),
         profile_sha256=None if profile is None else jsonfile.sha256(profile),
         decision=decision,
-        certificate=_certificate(program, result, evaluation, proof),
+        certificate=_certificate(program, result, evaluation, proof, scale_of(problem)),
         predictions=predictions(problem, decision, evaluation, profile),
         deployments=deployments(problem, decision),
         alternatives={"oracle": evaluation.oracle_value, "category": evaluation.category_value},
@@ -122,7 +134,7 @@ def _better(
 
 
 def _certificate(
-    program: MixedIntegerProgram, result: Result, evaluation: Evaluation, proof: BoundProof | None
+    program: MixedIntegerProgram, result: Result, evaluation: Evaluation, proof: BoundProof | None, scale: float
 ) -> Certificate:
     """State what is known of the decision, and which part of it was re-checked."""
     value = evaluation.value
@@ -132,7 +144,7 @@ def _certificate(
     ]
     bound = max(value, -result.bound)
     verified = None if proof is None else max(value, proven_value(program, proof))
-    if proof is not None and verified is not None and (verified <= bound or closes(value, verified)):
+    if proof is not None and verified is not None and (verified <= bound or closes(value, verified, scale)):
         leaves = len(proof.leaves)
         method = (
             f"branch-and-bound tree of {leaves} {'leaf' if leaves == 1 else 'leaves'} with linear-programming duals"
@@ -141,7 +153,7 @@ def _certificate(
         bound = verified
     else:
         claims.append(Claim(what="bound", standing="claimed", method=result.engine))
-    optimal = closes(value, bound)
+    optimal = closes(value, bound, scale)
     return Certificate(
         status="optimal" if optimal else "feasible",
         value=value,
@@ -151,6 +163,23 @@ def _certificate(
         claims=tuple(claims),
         proof=proof,
     )
+
+
+def _best_answers(program: MixedIntegerProgram) -> FloatArray:
+    """Return multipliers that show, without any search, that no unit is answered better than by its best expert."""
+    multipliers = np.zeros(program.rows)
+    block = program.row_blocks["assign"]
+    row, cost = program.row_of_entry, program.cost[program.column]
+    assigned = (row >= block.start) & (row < block.stop)
+    best = np.full(program.rows, np.inf)
+    np.minimum.at(best, row[assigned], cost[assigned])
+    multipliers[block] = np.where(np.isfinite(best[block]), best[block], 0.0)
+    return multipliers
+
+
+def _share(limits: Limits, share: float) -> Limits:
+    """Return ``limits`` with a share of their time."""
+    return limits if limits.time_s is None else msgspec.structs.replace(limits, time_s=share * limits.time_s)
 
 
 def _remaining(limits: Limits, spent_s: float) -> Limits:
@@ -163,6 +192,8 @@ def _remaining(limits: Limits, spent_s: float) -> Limits:
 def _nothing_found(problem: Problem, result: Result) -> CoinferError:
     if result.status is Status.INFEASIBLE:
         return _infeasible(problem)
+    if result.limit == "interrupt":
+        raise KeyboardInterrupt("interrupted before any decision was found")
     limit = result.limit or "engine"
     return LimitReached(f"the {limit} limit was reached after {result.seconds:.1f} s, before any decision was found")
 

@@ -8,13 +8,12 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from coinfer import jsonfile
-from coinfer.errors import PlanMismatch
 from coinfer.models.problem import Problem
 from coinfer.models.selection.data import Expert
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.planner.make import plan as make_plan
 from coinfer.planner.plan import Plan
+from coinfer.planner.verify import verify
 from coinfer.profiler.profile import Estimate, Profile, Quantity
 from coinfer.records import Matrix
 from coinfer.solver.limits import Limits
@@ -108,13 +107,12 @@ def replan(
 
     Raises
     ------
-    PlanMismatch
-        If ``plan`` was not made for ``problem``.
+    PlanMismatch, CertificateError
+        If ``plan`` was not made for ``problem``, or does not hold for it.
     Infeasible, LimitReached
         As in :func:`coinfer.plan`.
     """
-    if plan.problem_sha256 != jsonfile.sha256(problem):
-        raise PlanMismatch(f"the plan is for another problem: it was made for {plan.problem!r} with other content")
+    verify(problem, plan)  # staleness must not be blamed for what was never true
     fresh, moved = updated(problem, profile, tolerance=tolerance)
     before = evaluate(fresh, plan.decision)
     made = make_plan(

@@ -10,10 +10,14 @@ from coinfer.errors import CertificateError, PlanMismatch
 from coinfer.models.problem import Problem
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.formulate import formulate
-from coinfer.planner.bound import closes, proven_value
+from coinfer.planner.bound import closes, proven_value, scale_of
 from coinfer.planner.plan import Claim, Plan
 from coinfer.planner.predict import deployments, predictions
 
+TINY = 1e-300
+EXCESS = 1e-7
+"""How far, relative to the scale of the quality, a value may lie above its proof: shares of traffic may use 1e-9 more
+of a budget than the proof allows, and a budget can be worth a hundred times itself."""
 MARGIN = 1e-9
 """Largest relative difference allowed between a figure in the plan and the same figure re-computed."""
 
@@ -64,27 +68,28 @@ def verify(problem: Problem, plan: Plan) -> Verification:
     ]
     bound = None
     if certificate.proof is not None:
-        bound = max(evaluation.value, proven_value(formulate(problem), certificate.proof))
-    claims.append(_check_bound(plan, bound))
-    if {claim.what for claim in certificate.claims} != {"feasibility", "objective", "bound"}:
-        raise CertificateError("certificate.claims: feasibility, objective and bound must each have a standing")
-    proven = bound is not None and closes(evaluation.value, bound)
+        shown = proven_value(formulate(problem), certificate.proof)
+        if evaluation.value > shown + EXCESS * scale_of(problem):
+            raise CertificateError(
+                f"certificate.value: {evaluation.value!r} is more than the {shown!r} that the proof allows any decision"
+            )
+        bound = max(evaluation.value, shown)
+    scale = scale_of(problem)
+    claims.append(_check_bound(plan, bound, scale))
+    _check_wording(plan, scale)
+    proven = bound is not None and closes(evaluation.value, bound, scale)
     return Verification(claims=tuple(claims), value=evaluation.value, bound=bound, proven=proven)
 
 
-def _check_bound(plan: Plan, bound: float | None) -> Claim:
+def _check_bound(plan: Plan, bound: float | None, scale: float) -> Claim:
     """Compare the bound that the plan states with the one its proof shows."""
     certificate = plan.certificate
     stated = next((claim for claim in certificate.claims if claim.what == "bound"), None)
     if (certificate.verified_bound is None) != (bound is None):
         raise CertificateError("certificate.verified_bound: stands without a proof, or the proof without it")
     if bound is not None and certificate.verified_bound is not None:
-        _no_stronger("certificate.verified_bound", certificate.verified_bound, bound)
-    if certificate.status == "optimal" and certificate.bound is None:
-        raise CertificateError("certificate.status: optimal without any bound")
-    if certificate.bound is not None and certificate.bound < certificate.value - MARGIN * max(
-        1.0, abs(certificate.value)
-    ):
+        _no_stronger("certificate.verified_bound", certificate.verified_bound, bound, scale)
+    if certificate.bound is not None and certificate.bound < certificate.value - MARGIN * scale:
         raise CertificateError(
             f"certificate.bound: {certificate.bound!r} is below the value {certificate.value!r} of the plan itself"
         )
@@ -92,8 +97,22 @@ def _check_bound(plan: Plan, bound: float | None) -> Claim:
         return Claim(what="bound", standing="claimed", method=stated.method if stated else plan.engine)
     if bound is None or certificate.bound is None:
         raise CertificateError("certificate.claims: the bound is called verified, but there is no proof of it")
-    _no_stronger("certificate.bound", certificate.bound, bound)
-    return Claim(what="bound", standing="verified", method=stated.method)
+    _no_stronger("certificate.bound", certificate.bound, bound, scale)
+    leaves = 0 if certificate.proof is None else len(certificate.proof.leaves)
+    return Claim(what="bound", standing="verified", method=f"every one of {leaves} leaves re-computed exactly")
+
+
+def _check_wording(plan: Plan, scale: float) -> None:
+    """Check that status, limit and claims say what the numbers say."""
+    certificate = plan.certificate
+    if sorted(claim.what for claim in certificate.claims) != ["bound", "feasibility", "objective"]:
+        raise CertificateError("certificate.claims: feasibility, objective and bound must each have one standing")
+    closed = certificate.bound is not None and closes(certificate.value, certificate.bound, scale)
+    if (certificate.status == "optimal") != closed:
+        numbers = f"value {certificate.value!r} and bound {certificate.bound!r}"
+        raise CertificateError(f"certificate.status: {certificate.status!r}, with {numbers}")
+    if (certificate.limit is None) != closed:
+        raise CertificateError(f"certificate.limit: {certificate.limit!r} does not go with {certificate.status!r}")
 
 
 def _check_figures(problem: Problem, plan: Plan, evaluation: Evaluation) -> None:
@@ -107,6 +126,10 @@ def _check_figures(problem: Problem, plan: Plan, evaluation: Evaluation) -> None
         if key != (theirs.quantity, theirs.category, theirs.device, theirs.budget, theirs.basis):
             raise CertificateError(f"{where}: it is not the prediction of {mine.quantity} that belongs here")
         _same(f"{where}.value", theirs.value, mine.value)
+        if (theirs.low is None) != (theirs.high is None):
+            raise CertificateError(f"{where}: it has one end of an interval")
+        if theirs.low is not None and theirs.high is not None and not theirs.low <= theirs.value <= theirs.high:
+            raise CertificateError(f"{where}: {theirs.value!r} is not between {theirs.low!r} and {theirs.high!r}")
     for name, figure in (("oracle", evaluation.oracle_value), ("category", evaluation.category_value)):
         if name not in plan.alternatives:
             raise CertificateError(f"alternatives.{name}: is missing")
@@ -116,11 +139,11 @@ def _check_figures(problem: Problem, plan: Plan, evaluation: Evaluation) -> None
 
 
 def _same(where: str, stated: float, derived: float) -> None:
-    if not math.isclose(stated, derived, rel_tol=MARGIN, abs_tol=MARGIN):
+    if not math.isclose(stated, derived, rel_tol=MARGIN, abs_tol=TINY):
         raise CertificateError(f"{where}: the plan says {stated!r}; re-computed from the problem it is {derived!r}")
 
 
-def _no_stronger(where: str, stated: float, proven: float) -> None:
+def _no_stronger(where: str, stated: float, proven: float, scale: float) -> None:
     """Refuse a stated upper limit below the one that was proven."""
-    if stated < proven - MARGIN * max(1.0, abs(proven)):
+    if stated < proven - MARGIN * scale:
         raise CertificateError(f"{where}: the plan says {stated!r}; its proof shows no better than {proven!r}")

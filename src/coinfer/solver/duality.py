@@ -144,3 +144,11 @@ def rounded(y: FloatArray, digits: int) -> FloatArray:
     for i in np.flatnonzero(y):
         short[i] = float(f"{y[i]:.{digits}g}")
     return short
+
+
+def rounded_down(bound: Fraction | float) -> float:
+    """Return the largest float that is not above ``bound``."""
+    if isinstance(bound, float):
+        return bound
+    near = float(bound)
+    return near if Fraction(near) <= bound else float(np.nextafter(near, -np.inf))

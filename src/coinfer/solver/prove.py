@@ -6,7 +6,6 @@ import heapq
 import math
 import time
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from coinfer.errors import CertificateError, InputError
 from coinfer.solver.certificate.point import check_point
 from coinfer.solver.certificate.tree import BoundProof, Branch, Leaf, check_bound
 from coinfer.solver.compact import compacted, leaf
-from coinfer.solver.duality import DualBounds
+from coinfer.solver.duality import DualBounds, rounded_down
 from coinfer.solver.limits import Limits
 from coinfer.solver.linear import LinearResult, Relaxation, elastic
 from coinfer.solver.program import FloatArray, MixedIntegerProgram
@@ -77,6 +76,7 @@ class _Tree:
     relaxation: Relaxation
     dual: DualBounds
     limits: Limits
+    scale: float
     incumbent: FloatArray | None
     value: float
     nodes: list[Branch | Leaf] = field(default_factory=list)
@@ -95,7 +95,7 @@ class _Tree:
         if not math.isfinite(self.value):
             return math.inf
         size = abs(self.value)
-        gaps = CLOSING * max(1.0, size), self.limits.absolute_gap, self.limits.relative_gap * max(size, 1e-9)
+        gaps = CLOSING * max(self.scale, size), self.limits.absolute_gap, self.limits.relative_gap * max(size, 1e-9)
         return self.value - max(gaps)
 
     @property
@@ -114,6 +114,8 @@ def prove(
     *,
     incumbent: FloatArray | None = None,
     limits: Limits | None = None,
+    multipliers: FloatArray | None = None,
+    scale: float = 1.0,
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
 ) -> ProofResult:
@@ -132,6 +134,10 @@ def prove(
     limits
         ``time_s`` and ``nodes`` end the search; the tree then shows a weaker bound, which is still true. The gaps
         say how close is close enough.
+    multipliers
+        Row multipliers to begin with, (rows,): what they show is shown even when no relaxation is solved in time.
+    scale
+        Size of a typical objective value; differences of 5e-10 of it do not count.
     stop, on_progress
         Ends it early; is told of each improvement of the bound.
 
@@ -150,9 +156,14 @@ def prove(
         limits=limits,
         incumbent=known,
         value=math.inf if known is None else program.value(known),
+        scale=scale,
     )
-    bound = tree.dual.bound(np.zeros(program.rows), program.lower, program.upper)
-    tree.push(_Open(index=0, lower={}, upper={}, evidence=_EMPTY, bound=bound))
+    root = _Open(index=0, lower={}, upper={}, evidence=_EMPTY, bound=-math.inf)
+    for given in (np.zeros(program.rows), *([] if multipliers is None else [multipliers])):
+        shown_by = tree.dual.bound(given, program.lower, program.upper)
+        if shown_by > root.bound:
+            root.evidence, root.bound = leaf("bound", given), shown_by
+    tree.push(root)
     while tree.heap and tree.heap[0][0] < min(tree.cutoff, tree.closed):
         spent = time.perf_counter() - began
         left = None if limits.time_s is None else limits.time_s - spent
@@ -162,7 +173,7 @@ def prove(
         if on_progress is not None:
             on_progress(Progress(seconds=spent, value=tree.value, bound=tree.bound, nodes=tree.solved))
     proof = compacted(program, tree.nodes, min(tree.bound, tree.cutoff))
-    shown = _rounded_down(check_bound(program, proof))
+    shown = rounded_down(check_bound(program, proof))
     return ProofResult(
         proof=proof,
         bound=shown,
@@ -183,14 +194,6 @@ def _usable(program: MixedIntegerProgram, incumbent: FloatArray | None) -> Float
     sides = np.abs(np.concatenate([program.row_lower, program.row_upper]))
     size = max(1.0, float(sides[np.isfinite(sides)].max(initial=0.0)))
     return point if np.isfinite(point).all() and program.violation(point) <= GIVEN * size else None
-
-
-def _rounded_down(bound: Fraction | float) -> float:
-    """Return the largest float that is not above ``bound``."""
-    if isinstance(bound, float):
-        return bound
-    near = float(bound)
-    return near if Fraction(near) <= bound else float(np.nextafter(near, -np.inf))
 
 
 def _expand(tree: _Tree, box: _Open, time_s: float | None) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from coinfer.models.exact import exact
 from coinfer.models.selection.data import Expert, SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
-from coinfer.models.selection.usage import TOLERANCE, exceeds, figure
+from coinfer.models.selection.usage import TOLERANCE, figure
 
 
 def check_selection(problem: SelectionProblem, decision: SelectionDecision) -> list[str]:
@@ -115,7 +115,7 @@ def why_not(problem: SelectionProblem, expert: Expert, category: str) -> str | N
     if promise is not None:
         if latency is None:
             return "it was not measured there"
-        if problem.latency_rule == "routed" and exceeds(latency, exact(promise)):
+        if problem.latency_rule == "routed" and latency > exact(promise):
             return f"it takes {float(latency):g} s, and {promise:g} s are promised"
     limited = {part.name for part in problem.devices if part.max_utilisation is not None}
     if latency is None and problem.arrival_rate_per_s is not None and expert.device in limited:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
+
+import numpy as np
 
 from coinfer.errors import Plain, ProblemError
 from coinfer.models.endpoint import Endpoint
 from coinfer.models.exact import exact
+from coinfer.models.selection.validate import LARGEST, among, amount, named, unique
 from coinfer.records import Document, Matrix, Record
 
 FORMAT = "coinfer/problem/1"
@@ -40,9 +42,9 @@ class Device(Record, frozen=True, kw_only=True):
     max_utilisation: float | None = None
 
     def __post_init__(self) -> None:
-        _named(self.name)
-        _amount("memory_bytes", self.memory_bytes)
-        _amount("idle_power_w", self.idle_power_w)
+        named(self.name)
+        amount("memory_bytes", self.memory_bytes)
+        amount("idle_power_w", self.idle_power_w)
         if self.max_utilisation is not None and not 0.0 < self.max_utilisation <= 1.0:
             raise ProblemError("max_utilisation", expected="a number in (0, 1]", found=self.max_utilisation)
 
@@ -62,8 +64,8 @@ class Category(Record, frozen=True, kw_only=True):
     latency_budget_s: float | None = None
 
     def __post_init__(self) -> None:
-        _named(self.name)
-        _amount("latency_budget_s", self.latency_budget_s)
+        named(self.name)
+        amount("latency_budget_s", self.latency_budget_s)
 
 
 class Expert(Record, frozen=True, kw_only=True):
@@ -108,12 +110,12 @@ class Expert(Record, frozen=True, kw_only=True):
     source: str | None = None
 
     def __post_init__(self) -> None:
-        _named(self.name)
-        _amount("memory_bytes", self.memory_bytes)
-        _amount("transmission_s", self.transmission_s)
+        named(self.name)
+        amount("memory_bytes", self.memory_bytes)
+        amount("transmission_s", self.transmission_s)
         for field in ("latency_s", "energy_j", "price_usd"):
             for category, number in (getattr(self, field) or {}).items():
-                _amount(f"{field}.{category}", number)
+                amount(f"{field}.{category}", number)
         if (self.energy_j is None) != (self.energy_basis is None):
             raise ProblemError("energy_basis", expected="a basis exactly when energy_j stands", found=self.energy_basis)
 
@@ -143,9 +145,11 @@ class Prompt(Record, frozen=True, kw_only=True):
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _named(self.name)
+        named(self.name)
         if not 0.0 < self.weight < math.inf:
             raise ProblemError("weight", expected="a finite number above 0", found=self.weight)
+        if not 1.0 / LARGEST <= self.weight <= LARGEST:
+            raise ProblemError("weight", expected=f"between {1 / LARGEST:g} and {LARGEST:g}", found=self.weight)
 
 
 class Budgets(Record, frozen=True, kw_only=True):
@@ -171,7 +175,7 @@ class Budgets(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for field in ("energy_j", "worst_case_energy_j", "price_usd"):
-            _amount(field, getattr(self, field))
+            amount(field, getattr(self, field))
         if self.experts is not None and self.experts < 1:
             raise ProblemError("experts", expected="an integer, at least 1", found=self.experts)
 
@@ -223,65 +227,44 @@ class SelectionProblem(Document, frozen=True, kw_only=True, tag_field="kind", ta
 
     def __post_init__(self) -> None:
         for field in ("devices", "categories", "experts", "prompts"):
-            _unique(field, [part.name for part in getattr(self, field)])
+            unique(field, [part.name for part in getattr(self, field)])
         shape = (len(self.prompts), len(self.experts))
         if self.quality.shape != shape:
             expected = f"{shape[0]} rows (prompts) of {shape[1]} numbers (experts)"
             raise ProblemError("quality", expected=expected, found=Plain(f"{self.quality.shape}"))
+        if float(np.abs(self.quality.array).max(initial=0.0)) > LARGEST:
+            raise ProblemError("quality", expected=f"numbers of at most {LARGEST:g}", found=Plain("larger ones"))
         devices = {device.name: device for device in self.devices}
         categories = [category.name for category in self.categories]
         for i, expert in enumerate(self.experts):
             _expert(f"experts[{i}]", expert, devices, categories, self)
         for i, prompt in enumerate(self.prompts):
-            _among(f"prompts[{i}].category", prompt.category, categories)
+            among(f"prompts[{i}].category", prompt.category, categories)
         names = [expert.name for expert in self.experts]
         for field in ("required", "forbidden"):
             for i, name in enumerate(getattr(self, field)):
-                _among(f"{field}[{i}]", name, names)
+                among(f"{field}[{i}]", name, names)
         both = sorted(set(self.required) & set(self.forbidden))
         if both:
             raise ProblemError("forbidden", expected="no expert that is also required", found=both[0])
-        _amount("aggregation_s_per_expert", self.aggregation_s_per_expert)
+        amount("aggregation_s_per_expert", self.aggregation_s_per_expert)
         if self.aggregation_s_per_expert is not None and self.latency_rule != "selected":
             raise ProblemError("aggregation_s_per_expert", expected="latency_rule 'selected'", found=self.latency_rule)
         if self.arrival_rate_per_s is not None and not 0.0 < self.arrival_rate_per_s < math.inf:
             raise ProblemError("arrival_rate_per_s", expected="a finite number above 0", found=self.arrival_rate_per_s)
-
-
-def _named(name: str) -> None:
-    if not name.strip():
-        raise ProblemError("name", expected="a name", found=name)
-
-
-def _amount(where: str, number: float | None) -> None:
-    """Reject a negative, infinite or NaN number; absent is fine."""
-    if number is not None and not 0.0 <= number < math.inf:
-        raise ProblemError(where, expected="a finite number, at least 0", found=number)
-
-
-def _unique(where: str, names: list[str]) -> None:
-    if not names:
-        raise ProblemError(where, expected="at least one entry", found=Plain("none"))
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise ProblemError(where, expected="names that differ", found=Plain(f"{name!r} {count} times"))
-
-
-def _among(where: str, name: str, known: Iterable[str]) -> None:
-    known = list(known)
-    if name not in known:
-        shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
-        raise ProblemError(where, expected=f"one of {shown}", found=name)
+        if self.arrival_rate_per_s is not None and not 1.0 / LARGEST <= self.arrival_rate_per_s <= LARGEST:
+            expected = f"between {1 / LARGEST:g} and {LARGEST:g}"
+            raise ProblemError("arrival_rate_per_s", expected=expected, found=self.arrival_rate_per_s)
 
 
 def _expert(
     where: str, expert: Expert, devices: Mapping[str, Device], categories: list[str], problem: SelectionProblem
 ) -> None:
     """Check one expert against the devices, the categories and the budgets that need its figures."""
-    _among(f"{where}.device", expert.device, devices)
+    among(f"{where}.device", expert.device, devices)
     for field in ("latency_s", "energy_j", "price_usd"):
         for category in getattr(expert, field) or {}:
-            _among(f"{where}.{field}", category, categories)
+            among(f"{where}.{field}", category, categories)
     if devices[expert.device].memory_bytes is not None and expert.memory_bytes is None:
         raise ProblemError(f"{where}.memory_bytes", expected="a size, since its device's memory is limited", found=None)
     budgets = problem.budgets

@@ -124,7 +124,7 @@ def _broken(used: Consumption) -> list[str]:
     for what, where, amount, limit in used.limits():
         if amount is None:
             wrong.append(f"{what} of {where!r} is limited, but a figure of an expert it needs is absent")
-        elif exceeds(amount, limit):
+        elif exceeds(what, amount, limit):
             wrong.append(f"{what} of {where!r} is {float(amount):.12g}, over the limit of {float(limit):.12g}")
     return wrong
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +50,24 @@ def units(problem: SelectionProblem) -> Units:
     if problem.gate == "oracle":  # the rows of a group are equal: take one, without the rounding of a mean
         quality = problem.quality.array[[members[0] for members in groups.values()]]
     else:
-        means = [
-            np.average(problem.quality.array[members], axis=0, weights=weights[members]) for members in groups.values()
-        ]
-        quality = np.stack(means)
+        quality = np.array([_means(problem, members) for members in groups.values()])
     return Units(
         category=tuple(problem.prompts[members[0]].category for members in groups.values()),
         weight=weight / weight.sum(),
         quality=quality,
         members=tuple(tuple(members) for members in groups.values()),
     )
+
+
+def _means(problem: SelectionProblem, members: list[int]) -> list[float]:
+    """Return the weighted mean quality of each expert, rounded once: sums of floats can cancel to anything."""
+    weights = [Fraction(problem.prompts[i].weight) for i in members]
+    rows = [[Fraction(q) for q in problem.quality.array[i].tolist()] for i in members]
+    total = sum(weights, Fraction(0))
+    return [
+        float(sum((w * row[n] for w, row in zip(weights, rows, strict=True)), Fraction(0)) / total)
+        for n in range(len(problem.experts))
+    ]
 
 
 def answerable(problem: SelectionProblem, expert: Expert, category: str) -> bool:

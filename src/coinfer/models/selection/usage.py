@@ -184,9 +184,13 @@ class Consumption:
             yield "group", group, Fraction(sum(expert.group == group for expert in self.selected)), Fraction(1)
 
 
-def exceeds(used: Fraction, limit: Fraction) -> bool:
-    """Return True when ``used`` is over ``limit`` by more than the tolerance (for a limit near 0: by 1e-15)."""
-    return used > limit + TOLERANCE * max(Fraction(1, 10**6), limit)
+SHARED = frozenset({"energy_j", "price_usd", "utilisation"})
+"""Limits that shares of traffic count towards; engines know those shares in floats only."""
+
+
+def exceeds(what: str, used: Fraction, limit: Fraction) -> bool:
+    """Return True when ``used`` is over ``limit``: by anything, or by the tolerance where shares of traffic count."""
+    return used > (limit * (1 + TOLERANCE) if what in SHARED else limit)
 
 
 def figure(expert: Expert, field: str, category: str, *, moved: bool = False) -> Fraction | None:
