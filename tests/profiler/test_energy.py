@@ -93,6 +93,14 @@ def test_an_unreadable_register_means_no_counter_and_a_reason(tmp_path: Path) ->
     assert any("RAPL" in reason and "energy_uj" in reason for reason in why_absent(sysfs=tmp_path))
 
 
+def test_a_domain_without_a_readable_name_means_no_counter_and_a_reason(tmp_path: Path) -> None:
+    """A domain whose name is no text is told of, and ends nothing with a traceback."""
+    (_domain(tmp_path, "intel-rapl:0", "package-0") / "name").write_bytes(b"\xff\n")
+
+    assert open_counter(sysfs=tmp_path) is None
+    assert any("RAPL: its counter cannot be read" in reason for reason in why_absent(sysfs=tmp_path))
+
+
 def test_a_machine_without_counters_says_why_for_each_kind(tmp_path: Path) -> None:
     """An empty tree gives no counter, and RAPL and the Jetson rails are both explained."""
     assert open_counter(sysfs=tmp_path) is None

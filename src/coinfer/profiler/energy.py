@@ -244,12 +244,12 @@ def _rapl_domains(sysfs: Path) -> tuple[list[Path], str]:
     folder = sysfs / "class" / "powercap"
     if not folder.is_dir():
         return [], "this machine has no powercap folder"
-    packages = [
-        domain
-        for domain in sorted(folder.glob("*-rapl:*"))
-        if (domain / "name").is_file() and (domain / "name").read_text().startswith("package")
-    ]
     try:
+        packages = [
+            domain
+            for domain in sorted(folder.glob("*-rapl:*"))
+            if (domain / "name").is_file() and (domain / "name").read_text().startswith("package")
+        ]
         for domain in packages:
             _read_uj(domain)
             int((domain / "max_energy_range_uj").read_text())
