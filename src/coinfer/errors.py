@@ -9,7 +9,7 @@ CoinferError
 ├── CertificateError      a claim of a plan is not true
 ├── BackendMissing        an optional package or counter that is not installed
 ├── EndpointError         an endpoint that cannot be reached or does not keep its protocol
-├── Infeasible            proven: no decision keeps every budget (exit code 3)
+├── Infeasible            no decision keeps every budget, as the engine found (exit code 3)
 └── LimitReached          a limit was hit before any decision was found (exit code 4)
 
 A solver never raises the last two: it returns a status. They are raised only where a caller asked for a plan
@@ -86,7 +86,7 @@ class EndpointError(CoinferError):
 
 
 class Infeasible(CoinferError):  # noqa: N818
-    """Proven: no decision satisfies every constraint."""
+    """No decision satisfies every constraint, as the engine found."""
 
     exit_code = 3
 
