@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -28,11 +29,15 @@ def proven_value(program: MixedIntegerProgram, proof: BoundProof) -> float:
     CertificateError
         If the proof does not hold; the sentence names the leaf.
     """
-    bound = -check_bound(widened(program), proof)
+    return upper_limit(program, check_bound(widened(program), proof))
+
+
+def upper_limit(program: MixedIntegerProgram, bound: Fraction | float) -> float:
+    """Return a proven lower bound of the widened ``program`` as the largest value of a decision, rounded upwards."""
     try:
-        number = float(bound)
+        number = float(-bound)
     except OverflowError:  # a true bound, and a useless one
-        number = math.inf if bound > 0 else -math.inf
+        number = math.inf if bound < 0 else -math.inf
     return math.nextafter(number, math.inf) + objective_margin(program)
 
 

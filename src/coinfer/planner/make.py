@@ -14,18 +14,17 @@ from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.decode import decode, encode
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.formulate import explain_infeasible, formulate
-from coinfer.planner.bound import closes, proven_value, scale_of
-from coinfer.planner.plan import Certificate, Claim, Plan
+from coinfer.planner.bound import closes, scale_of, upper_limit
+from coinfer.planner.plan import RECOMPUTED, Certificate, Claim, Plan
 from coinfer.planner.predict import deployments, notes, predictions
 from coinfer.planner.rounding import widened
 from coinfer.profiler.profile import Profile
 from coinfer.solver import mip
-from coinfer.solver.certificate.tree import BoundProof
 from coinfer.solver.interrupt import interrupt_sets
 from coinfer.solver.limits import Limits
 from coinfer.solver.program import FloatArray, MixedIntegerProgram
 from coinfer.solver.progress import OnProgress, Stop
-from coinfer.solver.prove import prove
+from coinfer.solver.prove import ProofResult, prove
 from coinfer.solver.result import Result, Status
 from coinfer.version import __version__
 
@@ -82,7 +81,7 @@ def plan(
         raise _nothing_found(problem, result)
     decision = decode(problem, result.incumbent)
     evaluation = evaluate(problem, decision)
-    proof = None
+    shown: ProofResult | None = None
     if with_proof or evaluation.violations:
         # Engines accept points that miss a limit by 1e-6 of it. The proof does not, so it also finds what they missed.
         rest = _remaining(limits, time.perf_counter() - began)
@@ -97,7 +96,6 @@ def plan(
                 stop=stop,
             )
         decision, evaluation = _better(problem, decision, evaluation, shown.incumbent)
-        proof = shown.proof
         if evaluation.violations and shown.finished and shown.incumbent is None:
             raise _infeasible(problem)
     if evaluation.violations:
@@ -109,7 +107,7 @@ def plan(
         problem_sha256=jsonfile.sha256(problem),
         profile_sha256=None if profile is None else jsonfile.sha256(profile),
         decision=decision,
-        certificate=_certificate(program, result, evaluation, proof, scale_of(problem)),
+        certificate=_certificate(program, result, evaluation, shown, scale_of(problem)),
         predictions=predictions(problem, decision, evaluation, profile),
         deployments=deployments(problem, decision),
         alternatives={"oracle": evaluation.oracle_value, "category": evaluation.category_value},
@@ -134,18 +132,16 @@ def _better(
 
 
 def _certificate(
-    program: MixedIntegerProgram, result: Result, evaluation: Evaluation, proof: BoundProof | None, scale: float
+    program: MixedIntegerProgram, result: Result, evaluation: Evaluation, shown: ProofResult | None, scale: float
 ) -> Certificate:
     """State what is known of the decision, and which part of it was re-checked."""
     value = evaluation.value
-    claims = [
-        Claim(what="feasibility", standing="verified", method="every constraint re-computed from the problem"),
-        Claim(what="objective", standing="verified", method="re-computed from the problem in rational arithmetic"),
-    ]
+    claims = list(RECOMPUTED)
     bound = max(value, -result.bound)
-    verified = None if proof is None else max(value, proven_value(program, proof))
-    if proof is not None and verified is not None and (verified <= bound or closes(value, verified, scale)):
-        leaves = len(proof.leaves)
+    # The proof was checked when it was made: its bound is the checker's own figure.
+    verified = None if shown is None else max(value, upper_limit(program, shown.bound))
+    if shown is not None and verified is not None and (verified <= bound or closes(value, verified, scale)):
+        leaves = len(shown.proof.leaves)
         method = (
             f"branch-and-bound tree of {leaves} {'leaf' if leaves == 1 else 'leaves'} with linear-programming duals"
         )
@@ -161,7 +157,7 @@ def _certificate(
         verified_bound=verified,
         limit=None if optimal else result.limit or "gap",
         claims=tuple(claims),
-        proof=proof,
+        proof=None if shown is None else shown.proof,
     )
 
 

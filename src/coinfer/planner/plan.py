@@ -37,6 +37,13 @@ class Claim(Record, frozen=True, kw_only=True):
     method: str
 
 
+RECOMPUTED = (
+    Claim(what="feasibility", standing="verified", method="every constraint re-computed from the problem"),
+    Claim(what="objective", standing="verified", method="re-computed from the problem in rational arithmetic"),
+)
+"""What planner and checker both derive from the problem alone, whatever the engine says."""
+
+
 class Certificate(Record, frozen=True, kw_only=True):
     """How good the decision is, and the evidence.
 

@@ -11,7 +11,7 @@ from coinfer.models.problem import Problem
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.formulate import formulate
 from coinfer.planner.bound import closes, proven_value, scale_of
-from coinfer.planner.plan import Claim, Plan
+from coinfer.planner.plan import RECOMPUTED, Claim, Plan
 from coinfer.planner.predict import deployments, predictions
 
 TINY = 1e-300
@@ -62,10 +62,7 @@ def verify(problem: Problem, plan: Plan) -> Verification:
     certificate = plan.certificate
     _same("certificate.value", certificate.value, evaluation.value)
     _check_figures(problem, plan, evaluation)
-    claims = [
-        Claim(what="feasibility", standing="verified", method="every constraint re-computed from the problem"),
-        Claim(what="objective", standing="verified", method="re-computed from the problem in rational arithmetic"),
-    ]
+    claims = list(RECOMPUTED)
     bound = None
     if certificate.proof is not None:
         shown = proven_value(formulate(problem), certificate.proof)

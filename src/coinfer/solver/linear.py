@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from coinfer.solver.engines.highs import lowered
 from coinfer.solver.program import FloatArray, MixedIntegerProgram, ProgramBuilder
 
 _TOLERANCE = 1e-10  # the tightest HiGHS accepts: what duals miss here, the exact bound loses
@@ -50,15 +51,6 @@ class Relaxation:
         self._highspy = highspy
         self._program = program
         self._columns = np.arange(program.variables, dtype=np.int32)
-        model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = program.variables, program.rows
-        model.col_cost_, model.offset_ = program.cost, program.offset
-        model.col_lower_, model.col_upper_ = program.lower, program.upper
-        model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
-        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        model.a_matrix_.start_ = program.row_start.astype(np.int32)
-        model.a_matrix_.index_ = program.column.astype(np.int32)
-        model.a_matrix_.value_ = program.coefficient
         self._highs = highspy.Highs()
         for name, setting in (
             ("output_flag", False),
@@ -68,7 +60,7 @@ class Relaxation:
             ("dual_feasibility_tolerance", _TOLERANCE),
         ):
             self._highs.setOptionValue(name, setting)
-        self._highs.passModel(model)
+        self._highs.passModel(lowered(program, integrality=False))
 
     def solve(self, lower: FloatArray, upper: FloatArray, *, time_s: float | None = None) -> LinearResult:
         """Solve over the box ``lower <= x <= upper``, (variables,) each, for at most ``time_s`` seconds."""

@@ -56,8 +56,8 @@ class Highs:
         return _outcome(highs, task)
 
 
-def lowered(program: MixedIntegerProgram) -> highspy.HighsLp:
-    """Return ``program`` as the arrays HiGHS takes."""
+def lowered(program: MixedIntegerProgram, *, integrality: bool = True) -> highspy.HighsLp:
+    """Return ``program`` (without ``integrality``: its linear relaxation) as the arrays HiGHS takes."""
     import highspy
 
     lp = highspy.HighsLp()
@@ -69,7 +69,7 @@ def lowered(program: MixedIntegerProgram) -> highspy.HighsLp:
     lp.a_matrix_.start_ = program.row_start.astype(np.int32)
     lp.a_matrix_.index_ = program.column.astype(np.int32)
     lp.a_matrix_.value_ = program.coefficient
-    if program.integer.any():
+    if integrality and program.integer.any():
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         lp.integrality_ = [kinds[int(flag)] for flag in program.integer]
     return lp
