@@ -17,6 +17,8 @@ class Limits(Record, frozen=True, kw_only=True):
         Wall-clock seconds.
     nodes
         Nodes of the search tree; an engine that counts none (CP-SAT) refuses a program with this limit.
+    oracle_calls
+        Points at which an oracle is evaluated: for the monotonic search; the other engines call none.
     relative_gap, absolute_gap
         The search may stop as soon as the proven gap is at most this; ``0`` asks for the optimum.
     threads
@@ -27,6 +29,7 @@ class Limits(Record, frozen=True, kw_only=True):
 
     time_s: float | None = None
     nodes: int | None = None
+    oracle_calls: int | None = None
     relative_gap: float = 0.0
     absolute_gap: float = 0.0
     threads: int = 1
@@ -37,7 +40,7 @@ class Limits(Record, frozen=True, kw_only=True):
             number = getattr(self, name)
             if number is not None and not 0.0 <= number < math.inf:
                 raise InputError(f"limits.{name}", expected="a finite number, at least 0", found=number)
-        for name, least in (("nodes", 0), ("threads", 1), ("seed", 0)):
+        for name, least in (("nodes", 0), ("oracle_calls", 0), ("threads", 1), ("seed", 0)):
             count = getattr(self, name)
             if count is not None and count < least:
                 raise InputError(f"limits.{name}", expected=f"an integer, at least {least}", found=count)

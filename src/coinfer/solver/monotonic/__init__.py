@@ -1,0 +1,1 @@
+"""Discrete monotonic optimization: branch-reduce-and-bound over integer boxes, with a certificate of leaves."""
