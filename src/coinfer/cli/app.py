@@ -11,10 +11,24 @@ from pathlib import Path
 from typing import NoReturn
 
 from coinfer import __version__
-from coinfer.cli import completion, demo, export, plan, profile, replan, report, run, schema, verify
+from coinfer.cli import (
+    accelerate,
+    completion,
+    demo,
+    export,
+    gate,
+    import_,
+    plan,
+    profile,
+    replan,
+    report,
+    run,
+    schema,
+    verify,
+)
 from coinfer.errors import CoinferError
 
-VERBS = (profile, plan, verify, run, replan, report, export, schema, demo, completion)
+VERBS = (profile, import_, plan, verify, run, replan, report, accelerate, gate, export, schema, demo, completion)
 
 EPILOG = """\
 exit codes: 0 done · 2 bad input, or a claim that is not true · 3 infeasible · 4 a limit was hit before any plan
@@ -40,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"coinfer {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
     for verb in VERBS:
-        name = verb.__name__.rpartition(".")[2]
+        name = verb.__name__.rpartition(".")[2].removesuffix("_")  # import_: the bare word is Python's own
         summary = (verb.__doc__ or "").splitlines()[0].rstrip(".")
         sub = verbs.add_parser(name, help=summary, description=verb.__doc__)
         sub.add_argument("--json", action="store_true", help="print one JSON object for machines")

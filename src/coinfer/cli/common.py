@@ -24,7 +24,12 @@ Advance = Callable[[int, int], None]
 def add_solver_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the engine and its limits."""
     group = parser.add_argument_group("solver")
-    group.add_argument("--engine", choices=("highs", "cp-sat", "scip", "cbc"), default="highs", help="default: highs")
+    group.add_argument(
+        "--engine",
+        choices=("auto", "monotonic", "highs", "cp-sat", "scip", "cbc"),
+        default="auto",
+        help="default: auto, which is monotonic where no limit couples the routing, and highs elsewhere",
+    )
     group.add_argument("--time-limit", type=float, metavar="S", help="seconds for search and proof together")
     group.add_argument("--nodes", type=int, metavar="N", help="most nodes of the search tree")
     group.add_argument("--gap", type=float, default=0.0, metavar="G", help="relative gap that is good enough")

@@ -1,37 +1,77 @@
-"""Export: write a problem's integer program in a form that other solvers read."""
+"""Export: write a problem's program for other solvers, or a plan for LiteLLM."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from coinfer.cli import common
+
+if TYPE_CHECKING:
+    from coinfer.models.problem import Problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this verb."""
     parser.add_argument("problem", type=Path, help="problem file (JSON)")
-    parser.add_argument("--mps", type=Path, metavar="FILE", help="free-format MPS")
-    parser.add_argument("--lp", type=Path, metavar="FILE", help="LP format")
+    parser.add_argument("--mps", type=Path, metavar="FILE", help="the integer program in free-format MPS")
+    parser.add_argument("--lp", type=Path, metavar="FILE", help="the integer program in LP format")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="plan of the problem, for --litellm")
+    parser.add_argument(
+        "--litellm", type=Path, metavar="DIR", help="the plan for LiteLLM: config.yaml and routing.json in this folder"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer.errors import InputError, Plain
     from coinfer.models.problem import read_problem
+
+    if (arguments.plan is None) != (arguments.litellm is None):
+        missing = "--plan" if arguments.plan is None else "--litellm"
+        raise InputError("arguments", expected="--plan FILE and --litellm DIR together", found=Plain(f"no {missing}"))
+    if arguments.mps is None and arguments.lp is None and arguments.litellm is None:
+        expected = "--mps FILE or --lp FILE, or --plan FILE and --litellm DIR"
+        raise InputError("arguments", expected=expected, found=Plain("none of them"))
+    problem = read_problem(arguments.problem)
+    told: dict[str, Any] = {"written": []}
+    if arguments.mps is not None or arguments.lp is not None:
+        _export_program(problem, arguments, told)
+    if arguments.litellm is not None:
+        _export_litellm(problem, arguments, told)
+    if arguments.json:
+        common.print_json(told)
+    return 0
+
+
+def _export_program(problem: Problem, arguments: argparse.Namespace, told: dict[str, Any]) -> None:
+    """Write the integer program."""
     from coinfer.models.selection.formulate import formulate
     from coinfer.solver.export import write_lp, write_mps
 
-    if arguments.mps is None and arguments.lp is None:
-        raise InputError("arguments", expected="--mps FILE or --lp FILE", found=Plain("neither"))
-    program = formulate(read_problem(arguments.problem))
-    written = []
+    program = formulate(problem)
     for path, writer in ((arguments.mps, write_mps), (arguments.lp, write_lp)):
         if path is not None:
             writer(program, path)
-            written.append(str(path))
-    if arguments.json:
-        common.print_json({"written": written, "variables": program.variables, "rows": program.rows})
-    else:
-        print(f"{program.variables} variables, {program.rows} rows, minimised; written to {' and '.join(written)}")
-    return 0
+            told["written"].append(str(path))
+    told |= {"variables": program.variables, "rows": program.rows}
+    if not arguments.json:
+        written = " and ".join(told["written"])
+        print(f"{program.variables} variables, {program.rows} rows, minimised; written to {written}")
+
+
+def _export_litellm(problem: Problem, arguments: argparse.Namespace, told: dict[str, Any]) -> None:
+    """Write the plan for LiteLLM."""
+    from coinfer.planner.export import litellm_export, write_litellm
+    from coinfer.planner.plan import read_plan
+
+    exported = litellm_export(problem, read_plan(arguments.plan))
+    paths = [str(path) for path in write_litellm(arguments.litellm, exported)]
+    told["written"] += paths
+    told |= {"experts": list(exported.experts), "notes": list(exported.notes)}
+    if not arguments.json:
+        print(common.clean(f"{len(exported.experts)} experts for LiteLLM: {', '.join(exported.experts)}"))
+        for note in exported.notes:
+            print(f"  {common.clean(note)}")
+        print(f"Written to {' and '.join(paths)}.")

@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("plan", type=Path, help="plan file (JSON)")
     parser.add_argument("requests", type=Path, help="requests (JSON Lines: id, prompt, category, ...)")
     parser.add_argument("--problem", type=Path, metavar="FILE", help="verify the plan against this problem first")
+    parser.add_argument("--gate", type=Path, metavar="FILE", help="trained gate that decides who answers new prompts")
     parser.add_argument(
         "--journal", type=Path, metavar="FILE", help="default: the requests' name with .journal; run again to resume"
     )
@@ -40,15 +41,18 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.executor.request import read_requests
     from coinfer.executor.run import run
     from coinfer.models.problem import read_problem
+    from coinfer.models.selection.gate import read_gate
     from coinfer.planner.plan import read_plan
     from coinfer.planner.verify import verify
 
     journal = arguments.journal or arguments.requests.with_suffix(".journal")
     files = [arguments.plan, arguments.requests, journal, arguments.answers, arguments.measurements]
+    files.append(arguments.gate)
     named = [path.resolve() for path in files if path is not None]
     if len(set(named)) != len(named):
         raise InputError("arguments", expected="a file of its own for each input and output", found=Plain("one twice"))
     plan, requests = read_plan(arguments.plan), read_requests(arguments.requests)
+    gate = None if arguments.gate is None else read_gate(arguments.gate)
     if arguments.problem is not None:
         verify(read_problem(arguments.problem), plan)
     with common.progress_bar("Answering", quiet=arguments.json) as advance:
@@ -59,6 +63,7 @@ def execute(arguments: argparse.Namespace) -> int:
             answers_path=arguments.answers,
             measurements_path=arguments.measurements,
             options=_options(arguments),
+            gate=gate,
             on_progress=advance,
         )
     return _finish(arguments, summary, journal)

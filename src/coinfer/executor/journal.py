@@ -32,6 +32,8 @@ class Header(Document, frozen=True, kw_only=True):
         Hashes of the plan and of all requests.
     temperature, seed
         Decoding of the whole run.
+    gate_sha256
+        Hash of the gate that routes; absent without one.
     """
 
     file_format = FORMAT
@@ -40,6 +42,7 @@ class Header(Document, frozen=True, kw_only=True):
     requests_sha256: str
     temperature: float
     seed: int
+    gate_sha256: str | None = None
 
 
 class CallLine(Record, frozen=True, kw_only=True, tag_field="event", tag="call"):
@@ -198,6 +201,7 @@ class Journal:
             "requests_sha256": "other requests",
             "temperature": "another temperature",
             "seed": "another seed",
+            "gate_sha256": "another gate",
         }
         for field, words in names.items():
             if getattr(found, field) != getattr(header, field):

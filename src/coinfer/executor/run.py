@@ -11,6 +11,7 @@ from pathlib import Path
 from coinfer import jsonfile
 from coinfer.errors import Plain, RequestError
 from coinfer.executor.backends import Backend, open_backend
+from coinfer.executor.gate import request_scores
 from coinfer.executor.grade import check_gradable
 from coinfer.executor.journal import Header, Journal
 from coinfer.executor.options import RunOptions
@@ -26,6 +27,7 @@ from coinfer.executor.results import (
 from coinfer.executor.route import Router
 from coinfer.executor.scheduler import OnProgress, Scheduler
 from coinfer.executor.worst_case import WorstCase
+from coinfer.models.selection.gate import Gate
 from coinfer.planner.plan import Plan
 
 __all__ = ["Answer", "RunInterrupted", "RunOptions", "RunSummary", "run", "run_plan"]
@@ -57,6 +59,7 @@ def run(
     answers_path: PathLike | None = None,
     measurements_path: PathLike | None = None,
     options: RunOptions | None = None,
+    gate: Gate | None = None,
     on_progress: OnProgress | None = None,
     backends: Mapping[str, Backend] | None = None,
 ) -> RunSummary:
@@ -77,6 +80,7 @@ def run(
             answers_path=answers_path,
             measurements_path=measurements_path,
             options=options,
+            gate=gate,
             on_progress=on_progress,
             backends=backends,
             on_summary=outcome.append,
@@ -99,6 +103,7 @@ async def run_plan(
     answers_path: PathLike | None = None,
     measurements_path: PathLike | None = None,
     options: RunOptions | None = None,
+    gate: Gate | None = None,
     on_progress: OnProgress | None = None,
     backends: Mapping[str, Backend] | None = None,
     on_summary: OnSummary | None = None,
@@ -117,6 +122,9 @@ async def run_plan(
         Where to write one line per request, and one row per answer; both are derived from the journal.
     options
         How to run.
+    gate
+        Decides who answers the requests that are no calibration prompts, among the experts the plan lets answer;
+        absent: the plan alone.
     on_progress
         Told after each request with those in a final state and all.
     backends
@@ -129,18 +137,20 @@ async def run_plan(
     RequestError
         Before anything is sent: an unknown category, an id twice, an answer that cannot be graded.
     PlanMismatch
-        If the journal belongs to another run, or the plan cannot be run.
+        If the journal belongs to another run, the plan cannot be run, or the gate does not know one of its experts.
     InputError, BackendMissing
         If a file, a model or a package is not there.
     """
     options = options or RunOptions()
-    router, worst_case = Router(plan), WorstCase(plan, options)
+    scores = None if gate is None else request_scores(gate, plan, requests)
+    router, worst_case = Router(plan, scores=scores), WorstCase(plan, options)
     _check(requests, router)
     header = Header(
         plan_sha256=jsonfile.sha256(plan),
         requests_sha256=jsonfile.sha256(tuple(requests)),
         temperature=float(options.temperature),
         seed=options.seed,
+        gate_sha256=None if gate is None else jsonfile.sha256(gate),
     )
     with Journal(Path(journal_path), header) as journal:
         resumed = len(journal.answers)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from coinfer.errors import Infeasible, LimitReached
 from coinfer.models.problem import Problem
-from coinfer.models.selection.decode import decode
 from coinfer.models.selection.evaluate import Evaluation, evaluate
-from coinfer.models.selection.formulate import formulate
 from coinfer.models.selection.pareto import non_dominated, sweep_problems
-from coinfer.planner.bound import closes, scale_of
+from coinfer.planner.make import plan as make_plan
 from coinfer.planner.plan import Plan
-from coinfer.solver import mip
 from coinfer.solver.limits import Limits
 
 
@@ -49,7 +47,7 @@ def front(
     *,
     plan: Plan | None = None,
     points: int = 24,
-    engine: str = "highs",
+    engine: str = "auto",
     limits: Limits | None = None,
     on_point: Callable[[int, int], None] | None = None,
 ) -> tuple[FrontPoint, ...]:
@@ -94,21 +92,17 @@ def front(
 
 def _solve(variant: Problem, engine: str, limits: Limits) -> FrontPoint | None:
     """Return the best point under one pair of budgets; ``None`` where there is none."""
-    result = mip.solve(formulate(variant), engine=engine, limits=limits)
-    if result.incumbent is None:
+    try:
+        made = make_plan(variant, engine=engine, limits=limits, with_proof=False)
+    except (Infeasible, LimitReached):
         return None
-    decision = decode(variant, result.incumbent)
-    evaluation = evaluate(variant, decision)
-    if evaluation.violations:
-        return None
-    return _point(
-        evaluation, decision.selected, proven=closes(evaluation.value, -result.bound, scale_of(variant)), chosen=False
-    )
+    evaluation = evaluate(variant, made.decision)
+    return _point(evaluation, made.decision.selected, proven=made.certificate.status == "optimal", chosen=False)
 
 
 def _point(evaluation: Evaluation, selected: tuple[str, ...], *, proven: bool, chosen: bool) -> FrontPoint:
     return FrontPoint(
-        quality=evaluation.value,
+        quality=evaluation.mean_quality,
         latency_s=evaluation.mean_latency_s,
         energy_j=evaluation.energy_j,
         selected=selected,

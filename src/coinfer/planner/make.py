@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -14,10 +15,12 @@ from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.decode import decode, encode
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.formulate import explain_infeasible, formulate
+from coinfer.models.selection.monotonic import why_not_monotonic
 from coinfer.planner.bound import closes, scale_of, upper_limit
 from coinfer.planner.plan import RECOMPUTED, Certificate, Claim, Plan
 from coinfer.planner.predict import deployments, notes, predictions
 from coinfer.planner.rounding import widened
+from coinfer.planner.searched import Found, search
 from coinfer.profiler.profile import Profile
 from coinfer.solver import mip
 from coinfer.solver.interrupt import interrupt_sets
@@ -35,7 +38,7 @@ SEARCH_SHARE = 0.75
 def plan(
     problem: Problem,
     *,
-    engine: str = "highs",
+    engine: str = "auto",
     limits: Limits | None = None,
     start: Decision | None = None,
     profile: Profile | None = None,
@@ -50,7 +53,8 @@ def plan(
     problem
         What is to be decided.
     engine
-        ``highs``, ``cp-sat``, ``scip`` or ``cbc``.
+        ``monotonic`` searches the selections; ``highs``, ``cp-sat``, ``scip`` and ``cbc`` solve the integer program.
+        ``auto`` takes ``monotonic`` where no limit couples the routing, and ``highs`` elsewhere.
     limits
         Of the search and the proof together; none by default.
     start
@@ -72,6 +76,55 @@ def plan(
         The engine is not installed.
     """
     limits, stop = limits or Limits(), Stop() if stop is None else stop
+    began = time.perf_counter()
+    if engine == "auto":
+        engine = "monotonic" if why_not_monotonic(problem) is None else "highs"
+    if engine == "monotonic":
+        found = search(
+            problem, limits=limits, start=start, with_proof=with_proof, on_progress=_minimised(on_progress), stop=stop
+        )
+        if found is None:
+            raise _infeasible(problem)
+    else:
+        found = _integer_program(
+            problem, engine, limits, start, with_proof=with_proof, on_progress=on_progress, stop=stop
+        )
+    evaluation = found.evaluation
+    values = {"oracle": evaluation.oracle_value, "category": evaluation.category_value, "gate": evaluation.gate_value}
+    return Plan(
+        problem=problem.name,
+        problem_sha256=jsonfile.sha256(problem),
+        profile_sha256=None if profile is None else jsonfile.sha256(profile),
+        decision=found.decision,
+        certificate=found.certificate,
+        predictions=predictions(problem, found.decision, evaluation, profile),
+        deployments=deployments(problem, found.decision),
+        alternatives={name: value for name, value in values.items() if value is not None},
+        notes=(*notes(problem), *found.notes),
+        engine=found.engine,
+        seconds=time.perf_counter() - began,
+        coinfer_version=__version__,
+    )
+
+
+def _minimised(on_progress: OnProgress | None) -> OnProgress | None:
+    """Turn reports of a maximisation into those of the minimisation that callers know."""
+    if on_progress is None:
+        return None
+    return lambda report: on_progress(replace(report, value=-report.value, bound=-report.bound))
+
+
+def _integer_program(
+    problem: Problem,
+    engine: str,
+    limits: Limits,
+    start: Decision | None,
+    *,
+    with_proof: bool,
+    on_progress: OnProgress | None,
+    stop: Stop,
+) -> Found:
+    """Solve the integer program with ``engine``, and prove its bound by a tree."""
     began = time.perf_counter()
     program = formulate(problem)
     point = None if start is None else encode(problem, start)
@@ -102,20 +155,8 @@ def plan(
         raise LimitReached(
             f"{result.engine} found only a decision that breaks a constraint: {evaluation.violations[0]}"
         )
-    return Plan(
-        problem=problem.name,
-        problem_sha256=jsonfile.sha256(problem),
-        profile_sha256=None if profile is None else jsonfile.sha256(profile),
-        decision=decision,
-        certificate=_certificate(program, result, evaluation, shown, scale_of(problem)),
-        predictions=predictions(problem, decision, evaluation, profile),
-        deployments=deployments(problem, decision),
-        alternatives={"oracle": evaluation.oracle_value, "category": evaluation.category_value},
-        notes=notes(problem),
-        engine=result.engine,
-        seconds=time.perf_counter() - began,
-        coinfer_version=__version__,
-    )
+    certificate = _certificate(program, result, evaluation, shown, scale_of(problem))
+    return Found(decision=decision, evaluation=evaluation, certificate=certificate, engine=result.engine)
 
 
 def _better(

@@ -11,6 +11,7 @@ from coinfer import jsonfile
 from coinfer.models.endpoint import Endpoint
 from coinfer.models.problem import Decision
 from coinfer.records import Document, Record
+from coinfer.solver.certificate.boxes import BoxProof
 from coinfer.solver.certificate.tree import BoundProof
 
 FORMAT = "coinfer/plan/1"
@@ -63,7 +64,10 @@ class Certificate(Record, frozen=True, kw_only=True):
     claims
         What was re-checked and what is only claimed.
     proof
-        Data from which the bound is re-derived without a solver; absent when the bound is only claimed.
+        Branch-and-bound tree with linear-programming duals, from which the bound is re-derived without a solver;
+        absent when the bound is only claimed, or shown by ``leaves``.
+    leaves
+        The same for a monotonic search: its boxes, each with the reason why nothing better is in it.
     """
 
     status: Literal["optimal", "feasible"]
@@ -73,6 +77,7 @@ class Certificate(Record, frozen=True, kw_only=True):
     verified_bound: float | None = None
     limit: str | None = None
     proof: BoundProof | None = None
+    leaves: BoxProof | None = None
 
 
 class Prediction(Record, frozen=True, kw_only=True):

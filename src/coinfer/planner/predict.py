@@ -20,7 +20,7 @@ def predictions(
     Intervals come from ``profile`` where one expert answers the whole category; a figure that several experts
     share, or that a problem carries without a profile, has none.
     """
-    found = [Prediction(quantity="quality", value=evaluation.value)]
+    found = [Prediction(quantity="quality", value=evaluation.mean_quality)]
     energy = evaluation.energy_j
     if energy is not None:
         used = [expert for expert in problem.experts if expert.name in decision.selected]

@@ -87,7 +87,7 @@ def replan(
     profile: Profile,
     *,
     tolerance: float = 0.1,
-    engine: str = "highs",
+    engine: str = "auto",
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
     stop: Stop | None = None,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from coinfer.solver.monotonic.program import FacilityLocation, GatedMean, LinearRows, MonotonicProgram
 from coinfer.solver.program import MixedIntegerProgram
 
 ROUNDING = 2.0**-46
@@ -28,6 +29,31 @@ def widened(program: MixedIntegerProgram) -> MixedIntegerProgram:
     whole = _rows_of_small_integers(program)
     margin[whole] = 0.0
     return replace(program, row_lower=program.row_lower - margin, row_upper=program.row_upper + margin)
+
+
+def widened_rows(program: MonotonicProgram) -> MonotonicProgram:
+    """Return a monotonic ``program`` with its linear rows loosened like those of :func:`widened`."""
+    constraints = tuple(
+        _widened_block(part, program) if isinstance(part, LinearRows) else part for part in program.constraints
+    )
+    return replace(program, constraints=constraints)
+
+
+def _widened_block(rows: LinearRows, program: MonotonicProgram) -> LinearRows:
+    reach = np.maximum(np.abs(program.lower), np.abs(program.upper))
+    margin = ROUNDING * (np.abs(rows.coefficients) @ reach + np.abs(rows.limits))
+    numbers = np.column_stack([rows.coefficients, rows.limits])
+    margin[((numbers == np.round(numbers)) & (np.abs(numbers) <= 2**20)).all(axis=1)] = 0.0
+    return replace(rows, limits=rows.limits + margin)
+
+
+def value_margin(program: MonotonicProgram) -> float:
+    """Return the most by which rounding can have moved the value of any selection."""
+    objective = program.objective
+    if not isinstance(objective, FacilityLocation | GatedMean):
+        raise TypeError("expected an objective that is made of values and weights")
+    finite = np.where(np.isfinite(objective.values), np.abs(objective.values), 0.0)
+    return ROUNDING * float(objective.weights @ finite.max(axis=1, initial=0.0))
 
 
 def objective_margin(program: MixedIntegerProgram) -> float:

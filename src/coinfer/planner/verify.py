@@ -9,8 +9,7 @@ from coinfer import jsonfile
 from coinfer.errors import CertificateError, PlanMismatch
 from coinfer.models.problem import Problem
 from coinfer.models.selection.evaluate import Evaluation, evaluate
-from coinfer.models.selection.formulate import formulate
-from coinfer.planner.bound import closes, proven_value, scale_of
+from coinfer.planner.bound import Shown, closes, scale_of, shown_by
 from coinfer.planner.plan import RECOMPUTED, Claim, Plan
 from coinfer.planner.predict import deployments, predictions
 
@@ -63,40 +62,39 @@ def verify(problem: Problem, plan: Plan) -> Verification:
     _same("certificate.value", certificate.value, evaluation.value)
     _check_figures(problem, plan, evaluation)
     claims = list(RECOMPUTED)
-    bound = None
-    if certificate.proof is not None:
-        shown = proven_value(formulate(problem), certificate.proof)
-        if evaluation.value > shown + EXCESS * scale_of(problem):
-            raise CertificateError(
-                f"certificate.value: {evaluation.value!r} is more than the {shown!r} that the proof allows any decision"
-            )
-        bound = max(evaluation.value, shown)
-    scale = scale_of(problem)
-    claims.append(_check_bound(plan, bound, scale))
+    bound, scale = None, scale_of(problem)
+    shown = shown_by(problem, certificate)
+    if shown is not None:
+        if evaluation.value > shown.bound + EXCESS * scale:
+            value = f"{evaluation.value!r} is more than the {shown.bound!r} that the proof allows any decision"
+            raise CertificateError(f"certificate.value: {value}")
+        bound = max(evaluation.value, shown.bound)
+    claims.append(_check_bound(plan, bound, shown, scale))
     _check_wording(plan, scale)
     proven = bound is not None and closes(evaluation.value, bound, scale)
     return Verification(claims=tuple(claims), value=evaluation.value, bound=bound, proven=proven)
 
 
-def _check_bound(plan: Plan, bound: float | None, scale: float) -> Claim:
+def _check_bound(plan: Plan, bound: float | None, shown: Shown | None, scale: float) -> Claim:
     """Compare the bound that the plan states with the one its proof shows."""
     certificate = plan.certificate
     stated = next((claim for claim in certificate.claims if claim.what == "bound"), None)
     if (certificate.verified_bound is None) != (bound is None):
         raise CertificateError("certificate.verified_bound: stands without a proof, or the proof without it")
     if bound is not None and certificate.verified_bound is not None:
-        _no_stronger("certificate.verified_bound", certificate.verified_bound, bound, scale)
+        where = "" if shown is None else shown.where
+        _no_stronger("certificate.verified_bound", certificate.verified_bound, bound, scale, where)
     if certificate.bound is not None and certificate.bound < certificate.value - MARGIN * scale:
         raise CertificateError(
             f"certificate.bound: {certificate.bound!r} is below the value {certificate.value!r} of the plan itself"
         )
     if stated is None or stated.standing == "claimed":
         return Claim(what="bound", standing="claimed", method=stated.method if stated else plan.engine)
-    if bound is None or certificate.bound is None:
+    if bound is None or shown is None or certificate.bound is None:
         raise CertificateError("certificate.claims: the bound is called verified, but there is no proof of it")
-    _no_stronger("certificate.bound", certificate.bound, bound, scale)
-    leaves = 0 if certificate.proof is None else len(certificate.proof.leaves)
-    return Claim(what="bound", standing="verified", method=f"every one of {leaves} leaves re-computed exactly")
+    _no_stronger("certificate.bound", certificate.bound, bound, scale, shown.where)
+    exactly = " exactly" if certificate.proof is not None else ""
+    return Claim(what="bound", standing="verified", method=f"every one of {shown.leaves} leaves re-computed{exactly}")
 
 
 def _check_wording(plan: Plan, scale: float) -> None:
@@ -127,7 +125,13 @@ def _check_figures(problem: Problem, plan: Plan, evaluation: Evaluation) -> None
             raise CertificateError(f"{where}: it has one end of an interval")
         if theirs.low is not None and theirs.high is not None and not theirs.low <= theirs.value <= theirs.high:
             raise CertificateError(f"{where}: {theirs.value!r} is not between {theirs.low!r} and {theirs.high!r}")
-    for name, figure in (("oracle", evaluation.oracle_value), ("category", evaluation.category_value)):
+    for name, figure in (
+        ("oracle", evaluation.oracle_value),
+        ("category", evaluation.category_value),
+        ("gate", evaluation.gate_value),
+    ):
+        if figure is None:
+            continue
         if name not in plan.alternatives:
             raise CertificateError(f"alternatives.{name}: is missing")
         _same(f"alternatives.{name}", plan.alternatives[name], figure)
@@ -140,7 +144,7 @@ def _same(where: str, stated: float, derived: float) -> None:
         raise CertificateError(f"{where}: the plan says {stated!r}; re-computed from the problem it is {derived!r}")
 
 
-def _no_stronger(where: str, stated: float, proven: float, scale: float) -> None:
+def _no_stronger(where: str, stated: float, proven: float, scale: float, at: str) -> None:
     """Refuse a stated upper limit below the one that was proven."""
     if stated < proven - MARGIN * scale:
-        raise CertificateError(f"{where}: the plan says {stated!r}; its proof shows no better than {proven!r}")
+        raise CertificateError(f"{where}: the plan says {stated!r}; its proof shows no better than {proven!r}{at}")

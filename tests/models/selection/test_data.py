@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from coinfer import jsonfile
 from coinfer.errors import InputError
 from coinfer.models.problem import Problem, read_problem
 from coinfer.models.selection.data import SelectionProblem
@@ -27,7 +24,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("name", 3, "name: expected `str`; found 3"),
     ("colour", "red", "expected known fields only; found 'colour'"),
     ("gate", NOTHING, "expected a field `gate`"),
-    ("gate", "soft", "gate: expected one of 'category', 'oracle'; found 'soft'"),
+    ("gate", "soft", "gate: expected one of 'category', 'oracle', 'softmax', 'top_1'; found 'soft'"),
     ("latency_rule", "any", "latency_rule: expected one of 'routed', 'selected'; found 'any'"),
     ("devices", [], "devices: expected at least one entry; found none"),
     ("experts", [], "experts: expected at least one entry; found none"),
@@ -102,6 +99,24 @@ WRONG: list[tuple[str, Any, str]] = [
     ("required", ["huge"], "required[0]: expected one of tiny, mid, big; found 'huge'"),
     ("forbidden", ["huge"], "forbidden[0]: expected one of tiny, mid, big; found 'huge'"),
     ("aggregation_s_per_expert", 0.1, "aggregation_s_per_expert: expected latency_rule 'selected'; found 'routed'"),
+    ("objective", "speed", "objective: expected one of 'cost_of_pass', 'energy_j', 'quality'; found 'speed'"),
+    (
+        "objective",
+        "cost_of_pass",
+        "cost_of_pass: expected an object exactly when the objective is 'cost_of_pass'; found none",
+    ),
+    (
+        "cost_of_pass",
+        {"fallback_price_usd": {"chat": 1.0, "code": 1.0}, "trials": 8},
+        "expected an object exactly when the objective is 'cost_of_pass'; found one with objective 'quality'",
+    ),
+    ("quality_floor", "high", "quality_floor: expected `float | null`; found 'high'"),
+    ("quality_floor", 1e19, "quality_floor: expected a finite number, at most 1e+18 in size; found 1e+19"),
+    ("gate", "softmax", "gate_scores: expected scores, since the gate is 'softmax'; found none"),
+    ("gate", "top_1", "gate_scores: expected scores, since the gate is 'top_1'; found none"),
+    ("gate_scores", [[1.0, 2.0]], "gate_scores: expected 3 rows (prompts) of 3 numbers (experts); found (1, 2)"),
+    ("gate_scores", [[1e19, 0.0, 0.0]] * 3, "gate_scores: expected numbers of at most 1e+18; found larger ones"),
+    ("gate_scores", "file", "gate_scores: expected rows of numbers or a reference to an array; found 'file'"),
     ("arrival_rate_per_s", 0.0, "arrival_rate_per_s: expected a finite number above 0; found 0.0"),
 ]
 
@@ -134,6 +149,77 @@ def test_required_and_forbidden_contradict(small_json: dict[str, Any], load: Loa
     """An expert cannot be required and forbidden at once."""
     small_json |= {"required": ["tiny"], "forbidden": ["tiny"]}
     with pytest.raises(InputError, match="forbidden: expected no expert that is also required; found 'tiny'"):
+        load(small_json)
+
+
+COSTS: list[tuple[str, Any, str]] = [
+    ("cost_of_pass.trials", 0, "cost_of_pass.trials: expected an integer, at least 1; found 0"),
+    ("cost_of_pass.trials", 0.5, "cost_of_pass.trials: expected `int`; found 0.5"),
+    ("cost_of_pass.trials", NOTHING, "cost_of_pass: expected a field `trials`; found none"),
+    (
+        "cost_of_pass.prior_successes",
+        -1.0,
+        "cost_of_pass.prior_successes: expected a finite number, at least 0; found -1.0",
+    ),
+    (
+        "cost_of_pass.prior_failures",
+        -1.0,
+        "cost_of_pass.prior_failures: expected a finite number, at least 0; found -1.0",
+    ),
+    (
+        "cost_of_pass.fallback_price_usd.code",
+        -1.0,
+        "cost_of_pass.fallback_price_usd.code: expected a finite number, at least 0; found -1.0",
+    ),
+    (
+        "cost_of_pass.fallback_price_usd.code",
+        NOTHING,
+        "cost_of_pass.fallback_price_usd: expected a price for category 'code', which has prompts; found none",
+    ),
+    (
+        "cost_of_pass.fallback_price_usd.prose",
+        1.0,
+        "cost_of_pass.fallback_price_usd: expected one of chat, code; found 'prose'",
+    ),
+    (
+        "quality.1.2",
+        1.5,
+        "quality[1][2]: expected a share of passes in [0, 1], since the objective is 'cost_of_pass'; found 1.5",
+    ),
+    (
+        "experts.1.price_usd",
+        {"chat": 0.1},
+        "experts[1].price_usd: expected a figure for category 'code', since the objective needs it; found none",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "sentence"), COSTS, ids=[f"{i}: {p}" for i, (p, _, _) in enumerate(COSTS)])
+def test_each_wrong_value_of_a_cost_of_pass_has_its_sentence(
+    small_json: dict[str, Any], load: Load, path: str, value: Any, sentence: str
+) -> None:
+    """What the cost of a pass is reckoned from is checked as the rest is; as it stands, it is read."""
+    small_json |= {
+        "objective": "cost_of_pass",
+        "cost_of_pass": {"fallback_price_usd": {"chat": 1.0, "code": 2.0}, "trials": 8},
+        "budgets": {},
+    }
+    load(small_json)
+    put(small_json, path, value)
+    with pytest.raises(InputError) as caught:
+        load(small_json)
+    assert f"problem.json: {sentence}" in str(caught.value)
+
+
+def test_least_energy_needs_the_energy_of_every_measured_category(small_json: dict[str, Any], load: Load) -> None:
+    """Energy that was not measured cannot be made least."""
+    small_json |= {"objective": "energy_j", "budgets": {}, "quality_floor": 0.5}
+    load(small_json)
+    del small_json["experts"][2]["energy_j"], small_json["experts"][2]["energy_basis"]
+    sentence = (
+        r"experts\[2\]\.energy_j: expected a figure for category 'chat', since the objective needs it; found none"
+    )
+    with pytest.raises(InputError, match=sentence):
         load(small_json)
 
 
@@ -188,84 +274,6 @@ def test_constructors_refuse_what_a_file_could_not_hold(small: SelectionProblem,
         kind(name="d", idle_power_w=number)
     with pytest.raises(InputError, match="weight: expected a finite number above 0"):
         type(small.prompts[0])(name="p", category="chat", weight=number)
-
-
-class TestArrays:
-    """Quality that stands in an ``.npz`` file."""
-
-    @pytest.fixture
-    def arrays(self, tmp_path: Path, small_json: dict[str, Any]) -> dict[str, Any]:
-        """Move the quality of the small problem into an array file, and return its JSON."""
-        np.savez(tmp_path / "quality.npz", quality=np.array(small_json["quality"]))
-        digest = hashlib.sha256((tmp_path / "quality.npz").read_bytes()).hexdigest()
-        return small_json | {"quality": {"file": "quality.npz", "array": "quality", "sha256": digest}}
-
-    def test_reads_as_if_inline(self, arrays: dict[str, Any], load: Load, small: SelectionProblem) -> None:
-        """The same numbers in a file make an equal problem, which is written with its reference again."""
-        read = load(arrays)
-        assert read == small
-        assert jsonfile.to_builtins(read)["quality"] == arrays["quality"]
-
-    def test_another_hash(self, arrays: dict[str, Any], load: Load) -> None:
-        """A file with other content than its hash says is refused."""
-        arrays["quality"]["sha256"] = "0" * 64
-        with pytest.raises(InputError, match=r"quality\.npz: expected .*sha256 '0{64}'; found [0-9a-f]{64}"):
-            load(arrays)
-
-    @pytest.mark.parametrize(
-        ("content", "sentence"),
-        [
-            (b"\x80\x04K\x01.", "expected an .npz file of plain numbers (no pickle)"),
-            (b"PK\x03\x04 cut short", "expected an .npz file of plain numbers (no pickle)"),
-        ],
-    )
-    def test_a_pickle_or_a_torn_file(
-        self, arrays: dict[str, Any], load: Load, tmp_path: Path, content: bytes, sentence: str
-    ) -> None:
-        """A pickle under the name of an array file is never loaded."""
-        (tmp_path / "quality.npz").write_bytes(content)
-        arrays["quality"]["sha256"] = hashlib.sha256(content).hexdigest()
-        with pytest.raises(InputError) as caught:
-            load(arrays)
-        assert sentence in str(caught.value)
-
-    @pytest.mark.parametrize(
-        ("array", "sentence"),
-        [
-            (np.array([{"a": 1}], dtype=object), "(no pickle)"),
-            (np.array([["a"]]), "expected an array of numbers; found dtype <U1"),
-            (np.zeros((2, 3)), "expected 3 rows (prompts) of 3 numbers (experts); found (2, 3)"),
-            (np.zeros(3), "expected a matrix (rows of numbers); found 1 dimension(s)"),
-            (np.full((3, 3), np.nan), "[0][0]: expected a finite number; found nan"),
-        ],
-        ids=["objects", "text", "shape", "vector", "nan"],
-    )
-    def test_arrays_of_another_kind(
-        self, arrays: dict[str, Any], load: Load, tmp_path: Path, array: Any, sentence: str
-    ) -> None:
-        """Objects, text, wrong shapes and NaN are refused."""
-        np.savez(tmp_path / "quality.npz", quality=array)
-        arrays["quality"]["sha256"] = hashlib.sha256((tmp_path / "quality.npz").read_bytes()).hexdigest()
-        with pytest.raises(InputError) as caught:
-            load(arrays)
-        assert sentence in str(caught.value)
-
-    @pytest.mark.parametrize(
-        ("field", "value", "sentence"),
-        [
-            ("array", "other", "expected an array named 'other'"),
-            ("file", "none.npz", "expected a readable file"),
-            ("file", "../quality.npz", "expected a path below the JSON file's folder"),
-            ("file", "/quality.npz", "expected a path below the JSON file's folder"),
-            ("size", 3, "quality: expected rows of numbers, or an object of the texts file, array, sha256"),
-        ],
-    )
-    def test_wrong_references(self, arrays: dict[str, Any], load: Load, field: str, value: Any, sentence: str) -> None:
-        """A reference to nothing, or to somewhere else, is refused."""
-        arrays["quality"][field] = value
-        with pytest.raises(InputError) as caught:
-            load(arrays)
-        assert sentence in str(caught.value)
 
 
 def test_total_latency_adds_decimals(small: SelectionProblem) -> None:

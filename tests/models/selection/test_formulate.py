@@ -38,6 +38,7 @@ def test_half_a_prompt_twice_is_the_prompt(problem: SelectionProblem, index: int
         problem,
         prompts=(*problem.prompts[:i], half, *problem.prompts[i + 1 :], replace(half, name="twin")),
         quality=Matrix(np.vstack([problem.quality.array, problem.quality.array[i]])),
+        gate_scores=None,
     )
     assert same(optimum(doubled), optimum(problem))
     assert formulate(doubled).variables == formulate(problem).variables

@@ -6,9 +6,10 @@ from fractions import Fraction
 from itertools import pairwise
 
 from coinfer.models.exact import exact
-from coinfer.models.selection.data import Expert, SelectionProblem
+from coinfer.models.selection.data import NEEDED, Expert, SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
 from coinfer.models.selection.usage import TOLERANCE, figure
+from coinfer.solver.program import FloatArray
 
 
 def check_selection(problem: SelectionProblem, decision: SelectionDecision) -> list[str]:
@@ -103,6 +104,29 @@ def _read_routes(
     return routes, wrong
 
 
+def check_gate(problem: SelectionProblem, shares: list[dict[str, Fraction]], deployed: FloatArray) -> list[str]:
+    """Return where the routes are not the gate's.
+
+    Parameters
+    ----------
+    problem
+        The problem; its gate follows scores.
+    shares
+        By prompt, the share of each expert.
+    deployed
+        (prompts, experts): the shares that the gate gives.
+    """
+    names = [expert.name for expert in problem.experts]
+    wrong = []
+    for i, prompt in enumerate(problem.prompts):
+        for name, wanted in zip(names, deployed[i].tolist(), strict=True):
+            share = shares[i].get(name, Fraction(0))
+            if abs(share - exact(wanted)) > TOLERANCE:
+                said = f"{float(share):.12g} of prompt {prompt.name!r} goes to {name!r}"
+                wrong.append(f"{said}; the gate {problem.gate!r} sends {wanted:.12g} of it there")
+    return wrong
+
+
 def able(problem: SelectionProblem, expert: Expert, category: str) -> bool:
     """Return True when ``expert`` may answer ``category``."""
     return why_not(problem, expert, category) is None
@@ -123,4 +147,7 @@ def why_not(problem: SelectionProblem, expert: Expert, category: str) -> str | N
     for field, budget in (("energy_j", problem.budgets.energy_j), ("price_usd", problem.budgets.price_usd)):
         if budget is not None and figure(expert, field, category) is None:
             return f"its {field} is absent there, and there is a budget for it"
+    needed = NEEDED[problem.objective]
+    if needed is not None and figure(expert, needed, category) is None:
+        return f"its {needed} is absent there, and the objective needs it"
     return None

@@ -16,6 +16,8 @@ from coinfer.solver.program import FloatArray
 
 SHARE = 1e-7
 """A routing share below this is rounding noise of an engine."""
+SHARED_ROWS = ("energy", "price", "utilisation")
+"""Families of rows that shares of traffic count towards, each divided by its limit."""
 EXCESS = 1e-10
 """Relative excess over a budget that is left as it is; engines allow themselves 1e-6, the evaluation 1e-9."""
 
@@ -49,6 +51,13 @@ def decode(problem: SelectionProblem, point: NDArray[np.float64]) -> SelectionDe
     selected = tuple(
         expert.name for n, expert in enumerate(problem.experts) if answering[n] or expert.name in problem.required
     )
+    return SelectionDecision(
+        selected=selected, routes=routes_of(problem, parts, share), preference=preference(problem, selected)
+    )
+
+
+def routes_of(problem: SelectionProblem, parts: Units, share: FloatArray) -> tuple[Route, ...]:
+    """Return the routes of shares, (units, experts): of each category under that gate, else of each prompt."""
     routes = []
     for r, members in enumerate(parts.members):
         for prompt in (None,) if problem.gate == "category" else (problem.prompts[i].name for i in members):
@@ -56,21 +65,23 @@ def decode(problem: SelectionProblem, point: NDArray[np.float64]) -> SelectionDe
                 Route(category=parts.category[r], prompt=prompt, expert=problem.experts[n].name, fraction=share[r, n])
                 for n in np.flatnonzero(share[r]).tolist()
             ]
-    return SelectionDecision(selected=selected, routes=tuple(routes), preference=preference(problem, selected))
+    return tuple(routes)
 
 
 def _coupled(problem: SelectionProblem) -> bool:
     """Return True when a limit binds the sum over prompts, so that splitting a prompt's traffic can pay."""
     budgets = problem.budgets
     loaded = problem.arrival_rate_per_s is not None and any(part.max_utilisation for part in problem.devices)
-    return budgets.energy_j is not None or budgets.price_usd is not None or loaded
+    # With objective quality the best answer to each prompt is also the best way to keep the floor.
+    floored = problem.quality_floor is not None and problem.objective != "quality"
+    return budgets.energy_j is not None or budgets.price_usd is not None or loaded or floored
 
 
 def _to_the_best(parts: Units, variables: Variables, point: FloatArray) -> FloatArray:
     """Return shares, (pairs,), that send each unit to its best selected expert; ties go to the engine's choice."""
     open_pairs = np.flatnonzero(point[variables.select[variables.expert]] > 0.5)
-    quality = parts.quality[variables.unit[open_pairs], variables.expert[open_pairs]]
-    order = np.lexsort((-point[variables.route[open_pairs]], -quality, variables.unit[open_pairs]))
+    value = parts.value[variables.unit[open_pairs], variables.expert[open_pairs]]
+    order = np.lexsort((-point[variables.route[open_pairs]], -value, variables.unit[open_pairs]))
     _, first = np.unique(variables.unit[open_pairs][order], return_index=True)
     share = np.zeros(len(variables.route))
     share[open_pairs[order[first]]] = 1.0
@@ -93,14 +104,19 @@ def _within_budgets(
     whole = np.where(program.integer, np.round(point), point)
     whole[variables.route] = share
     budgets = np.zeros(program.rows, dtype=bool)
-    for name in ("energy", "price", "utilisation"):
+    for name in (*SHARED_ROWS, "quality_floor"):
         budgets[program.row_blocks.get(name, slice(0, 0))] = True
     if ((program.activity(whole) - program.row_upper)[budgets] <= EXCESS).all():
         return share
-    tightened = replace(program, row_upper=np.where(budgets, program.row_upper * (1.0 - 2 * EXCESS), program.row_upper))
+    margin = 2 * EXCESS * np.abs(program.row_upper)
+    margin[program.row_blocks.get("quality_floor", slice(0, 0))] = 2 * EXCESS
     lower, upper = (np.where(program.integer, whole, side) for side in (program.lower, program.upper))
-    answer = Relaxation(tightened).solve(lower, upper)
-    return share if answer.point is None else _cleaned(answer.point[variables.route], variables, count)
+    for slack in (margin, 0.0):  # a limit that can only just be kept leaves no room for a margin
+        tightened = replace(program, row_upper=np.where(budgets, program.row_upper - slack, program.row_upper))
+        answer = Relaxation(tightened).solve(lower, upper)
+        if answer.point is not None:
+            return _cleaned(answer.point[variables.route], variables, count)
+    return share
 
 
 def preference(problem: SelectionProblem, selected: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

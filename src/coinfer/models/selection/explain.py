@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from coinfer.models.selection.data import Expert, SelectionProblem
-from coinfer.models.selection.units import answerable, categories_in_use, units, unselectable
+from coinfer.models.selection.units import answerable, categories_in_use, quality_scale, units, unselectable
 
 _SAFE = 1.0 + 1e-9  # sums of floats are compared with this margin, so that every sentence is true
 
@@ -23,7 +23,13 @@ def explain_infeasible(problem: SelectionProblem) -> tuple[str, ...]:
         for expert in problem.experts
         if expert.name not in problem.forbidden and unselectable(problem, expert) is None
     ]
-    return (*_categories(problem, menu), *_required(problem), *_budgets(problem, menu), *_load(problem, menu))
+    return (
+        *_categories(problem, menu),
+        *_required(problem),
+        *_budgets(problem, menu),
+        *_floor(problem, menu),
+        *_load(problem, menu),
+    )
 
 
 def _categories(problem: SelectionProblem, menu: list[Expert]) -> list[str]:
@@ -94,6 +100,28 @@ def _budgets(problem: SelectionProblem, menu: list[Expert]) -> list[str]:
     if price is not None and least is not None and least > price * _SAFE:
         found.append(f"the cheapest routing needs a mean price_usd of {least:g}, over the budget of {price:g}")
     return found
+
+
+def _floor(problem: SelectionProblem, menu: list[Expert]) -> list[str]:
+    """Compare the floor of quality with the best routing over the whole menu."""
+    if problem.quality_floor is None:
+        return []
+    parts = units(problem)
+    able = {
+        category: [
+            n for n, expert in enumerate(problem.experts) if expert in menu and answerable(problem, expert, category)
+        ]
+        for category in set(parts.category)
+    }
+    if not all(able.values()):  # said already
+        return []
+    best = sum(
+        weight * float(row[able[category]].max())
+        for row, category, weight in zip(parts.quality, parts.category, parts.weight.tolist(), strict=True)
+    )
+    if best >= problem.quality_floor - 1e-9 * quality_scale(problem):
+        return []
+    return [f"the best routing has a mean quality of {best:g}, below the floor of {problem.quality_floor:g}"]
 
 
 def least_mean(problem: SelectionProblem, menu: list[Expert], field: str) -> float | None:

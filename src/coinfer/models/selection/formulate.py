@@ -2,7 +2,7 @@ r"""Expert selection as a mixed-integer program: a capacitated p-median with pro
 
 .. math::
 
-   \min_{x, y}\; -\sum_r w_r \sum_n q_{rn}\, y_{rn}
+   \min_{x, y}\; -\sum_r w_r \sum_n v_{rn}\, y_{rn}
    \quad\text{s.t.}\quad \sum_n y_{rn} = 1,\; y_{rn} \le x_n,\; x_n \in \{0, 1\},\; y_{rn} \in [0, 1]
 
 plus one family of rows per limit (see ``docs/formulations.md``). Budgets are divided by their limit, so that an
@@ -16,9 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coinfer.models.selection.data import SelectionProblem
+from coinfer.errors import Plain, ProblemError
+from coinfer.models.selection.data import SCORED, SelectionProblem
 from coinfer.models.selection.explain import explain_infeasible
-from coinfer.models.selection.units import Units, answerable, categories_in_use, units, unselectable
+from coinfer.models.selection.units import (
+    Units,
+    answerable,
+    categories_in_use,
+    quality_scale,
+    units,
+    unselectable,
+)
 from coinfer.solver.program import IntArray, MixedIntegerProgram, ProgramBuilder
 
 __all__ = ["Variables", "explain_infeasible", "formulate", "variables_of"]
@@ -48,16 +56,26 @@ class Variables:
 
 
 def formulate(problem: SelectionProblem) -> MixedIntegerProgram:
-    """State ``problem`` as a program; its optimum is minus the best mean quality.
+    """State ``problem`` as a program; its optimum is minus the best mean value.
 
     Routing shares are continuous. They come out as 0 or 1 unless a budget couples the prompts; then the traffic of a
     unit may be split, and the plan says so.
+
+    Raises
+    ------
+    ProblemError
+        If the gate follows scores: its shares are ratios of sums over the selection, which no linear row states.
     """
+    if problem.gate in SCORED:
+        expected = "'oracle' or 'category' for an integer program"
+        found = Plain(f"{problem.gate!r}, which the monotonic engine solves")
+        raise ProblemError("gate", expected=expected, found=found)
     parts = units(problem)
     builder = ProgramBuilder()
     variables = _variables(problem, parts, builder)
     _add_routing(builder, parts, variables)
     _add_budgets(problem, parts, builder, variables)
+    _add_floor(problem, parts, builder, variables)
     _add_devices(problem, parts, builder, variables)
     if problem.latency_rule == "selected":
         _add_latency_of_selected(problem, builder, variables)
@@ -88,7 +106,7 @@ def _variables(problem: SelectionProblem, parts: Units, builder: ProgramBuilder)
         builder.rows("required", row=np.arange(len(blocked)), column=select[blocked], coefficient=1.0, lower=1.0)
     allowed_in &= (upper > 0.0) & ~_over_a_budget_of_nothing(problem, categories)
     unit, expert = np.nonzero(allowed_in[[row[category] for category in parts.category]])
-    cost = -parts.weight[unit] * parts.quality[unit, expert]
+    cost = -parts.weight[unit] * parts.value[unit, expert]
     route = builder.variables("route", len(unit), cost=cost, upper=1.0)
     accounted = problem.budgets.energy_j is not None and problem.arrival_rate_per_s is not None
     idle = [device.name for device in problem.devices if accounted and device.idle_power_w]
@@ -174,6 +192,15 @@ def _add_budgets(problem: SelectionProblem, parts: Units, builder: ProgramBuilde
     if members:
         row, expert = np.array(members).T
         builder.rows("group", row=row, column=variables.select[expert], coefficient=1.0, upper=1.0)
+
+
+def _add_floor(problem: SelectionProblem, parts: Units, builder: ProgramBuilder, variables: Variables) -> None:
+    """Mean quality of the routes, divided by the largest quality: what the evaluation compares a shortfall with."""
+    if problem.quality_floor is not None:
+        scale = quality_scale(problem)
+        quality = parts.weight[variables.unit] * (parts.quality[variables.unit, variables.expert] / scale)
+        zeros, limit = np.zeros(len(quality)), -problem.quality_floor / scale
+        builder.rows("quality_floor", row=zeros, column=variables.route, coefficient=-quality, upper=limit, count=1)
 
 
 def _add_devices(problem: SelectionProblem, parts: Units, builder: ProgramBuilder, variables: Variables) -> None:

@@ -98,7 +98,8 @@ def _promises(problem: SelectionProblem, latencies: dict[str, list[float]], posi
 def _energy_range(problem: SelectionProblem, menu: list[Expert]) -> tuple[float, float] | None:
     """Return least and most mean energy per request of any routing; ``None`` where a figure is absent."""
     low = least_mean(problem, menu, "energy_j")
-    if low is None or not all((part.energy_j or {}).keys() >= part.latency_s.keys() for part in problem.experts):
+    known = all(part.energy_j and part.energy_j.keys() >= part.latency_s.keys() for part in problem.experts)
+    if low is None or not known:
         return None
     parts = units(problem)
     high = 0.0

@@ -25,8 +25,8 @@ class Usage:
     what
         Which limit: ``energy_j``, ``worst_case_energy_j``, ``price_usd``, ``experts``, ``memory_bytes``,
         ``utilisation``, ``latency_s``, ``group``; ``required`` (1 used of 0 when the expert is missing),
-        ``forbidden`` (1 used of 0 when it is selected) and ``assignment`` (traffic that is not answered, or answered
-        more than once).
+        ``forbidden`` (1 used of 0 when it is selected), ``assignment`` (traffic that is not answered, or answered
+        more than once) and ``quality_floor`` (how far the mean quality is below the floor, negative when above).
     where
         Category, device, group or expert it holds for; ``all`` for the whole workload.
     used, limit

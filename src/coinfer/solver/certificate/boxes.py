@@ -30,13 +30,15 @@ class BoxLeaf(Record, frozen=True, kw_only=True, tag_field="node", tag="box"):
         F(upper, lower). ``shares``: the best ratio of each row over the box (gate), with priced linear rows.
         A box that was not finished when a limit was hit is a leaf too, with the bound it had.
     bound
-        What the method shows: no feasible point of the box is worth more; absent where it shows the box to be empty.
+        No feasible point of the box is worth more: what the method shows, or more than that. Absent where it shows
+        the box to be empty.
     constraint
         See ``method``.
     table
         ``prices``: position in the proof's list of assignment prices.
     rows, row_prices
-        Linear rows with a price other than 0, and the prices, at least 0.
+        Linear rows with a price other than 0, and the prices, at least 0. Behind the linear rows of the program the
+        proof's cuts go on with the numbers.
     """
 
     method: Method
@@ -45,6 +47,24 @@ class BoxLeaf(Record, frozen=True, kw_only=True, tag_field="node", tag="box"):
     table: int | None = None
     rows: tuple[int, ...] = ()
     row_prices: tuple[float, ...] = ()
+
+
+class Cut(Record, frozen=True, kw_only=True):
+    """At most ``limit`` of some two-level variables are above their lower level: what linear rows imply.
+
+    Attributes
+    ----------
+    columns
+        Variables whose levels in the start box are two neighbours.
+    limit
+        With ``row``: any ``limit + 1`` of them raised, and all else at its best, break that linear row (a cover).
+    row
+        Absent: the limit is 1, and any two of them break some linear row (a clique of conflicts).
+    """
+
+    columns: tuple[int, ...]
+    limit: int
+    row: int | None = None
 
 
 class BoxProof(Record, frozen=True, kw_only=True):
@@ -56,10 +76,13 @@ class BoxProof(Record, frozen=True, kw_only=True):
         Branches and leaves; children stand behind their parent.
     prices
         Assignment prices, one list with a number per row of the objective, shared by the leaves.
+    cuts
+        Rows that the linear rows imply; leaves may price them.
     """
 
     nodes: tuple[Branch | BoxLeaf, ...]
     prices: tuple[tuple[float, ...], ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def leaves(self) -> tuple[BoxLeaf, ...]:

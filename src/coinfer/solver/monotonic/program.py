@@ -28,6 +28,9 @@ from coinfer.errors import Plain, ProblemError
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""A point keeps a constraint when it misses the limit by at most this, relative to the numbers that make it up."""
+
 
 class Oracle(Protocol):
     """A function of integer points, evaluated many at a time."""
@@ -265,6 +268,14 @@ class MonotonicProgram:
             limits=np.concatenate([part.limits for part in blocks] or [np.zeros(0)]),
             names=tuple(name for part in blocks for name in part.names),
         )
+
+    @property
+    def row_limits(self) -> FloatArray:
+        """Limits of :attr:`rows`, each with room for the rounding of its sum: what a point is held to, (rows,)."""
+        rows = self.rows
+        largest = np.abs(rows.coefficients) @ np.maximum(np.abs(self.lower), np.abs(self.upper)).astype(np.float64)
+        relaxed: FloatArray = rows.limits + ROUNDING * (np.abs(rows.limits) + largest)
+        return relaxed
 
 
 def at_most_one(groups: Sequence[Sequence[int]], *, variables: int) -> LinearRows:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from coinfer.solver.certificate.boxes import BoxProof
-from coinfer.solver.monotonic.program import IntArray
+from coinfer.solver.monotonic.program import FloatArray, IntArray
 
 
 class SearchStatus(enum.Enum):
@@ -74,6 +74,9 @@ class SearchResult:
         The leaves; ``None`` where the search was told not to keep them.
     violation
         Why the status is ``heuristic``; ``None`` otherwise.
+    prices
+        Assignment prices of the whole box, where the search has some: the next search of a like program may begin
+        from them.
     """
 
     status: SearchStatus
@@ -86,6 +89,7 @@ class SearchResult:
     seconds: float
     proof: BoxProof | None
     violation: Violation | None = None
+    prices: FloatArray | None = None
 
     @property
     def gap(self) -> float:

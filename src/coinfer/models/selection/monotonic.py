@@ -1,0 +1,193 @@
+"""Expert selection as a monotonic program: the selection alone is searched, the routing follows from it.
+
+Gates ``oracle`` and ``category`` route every unit to its most valuable selected expert: a facility location. Gates
+``softmax`` and ``top_1`` follow their scores: a gated mean. A limit on a mean over the traffic (energy, money,
+utilisation, the quality floor) is a function of the selection only under the second kind; under the first the routing
+would have to be chosen too, which is the integer program's part.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from coinfer.errors import Plain, ProblemError
+from coinfer.models.selection.data import SCORED, SelectionProblem
+from coinfer.models.selection.deployed import gate_shares
+from coinfer.models.selection.formulate import formulate, variables_of
+from coinfer.models.selection.units import Units, units
+from coinfer.solver.monotonic.program import (
+    Constraint,
+    FacilityLocation,
+    FloatArray,
+    GatedMean,
+    IntArray,
+    LinearRows,
+    MixedAtMost,
+    MonotonicProgram,
+    PairOracle,
+)
+from coinfer.solver.monotonic.weaken import GatePair
+
+BoolArray = NDArray[np.bool_]
+ROUNDING = 2.0**-46
+"""Share by which a limit on a mean is loosened: what the rounding of its sum may hide."""
+LEAST_SHARE = 1e-220
+SELECTION_ROWS = ("required", "worst_case_energy", "experts", "group", "memory", "latency")
+"""Row families of the integer program that bind the selection and not the routing."""
+
+
+def why_not_monotonic(problem: SelectionProblem) -> str | None:
+    """Say why ``problem`` has no monotonic program; ``None`` when it has one."""
+    if problem.gate in SCORED:
+        return None
+    budgets = problem.budgets
+    loaded = problem.arrival_rate_per_s is not None and any(part.max_utilisation for part in problem.devices)
+    coupling = [
+        name
+        for name, present in (
+            ("budgets.energy_j", budgets.energy_j is not None),
+            ("budgets.price_usd", budgets.price_usd is not None),
+            ("max_utilisation", loaded),
+            ("quality_floor", problem.quality_floor is not None),
+        )
+        if present
+    ]
+    if not coupling:
+        return None
+    return f"{coupling[0]} limits a mean over the traffic, so the routing must be chosen with the selection"
+
+
+def monotonic_program(problem: SelectionProblem) -> MonotonicProgram:
+    """State ``problem`` as a program over the selection; variable ``n`` is 1 where expert ``n`` is selected.
+
+    Raises
+    ------
+    ProblemError
+        If a limit couples the routing, which :func:`why_not_monotonic` says beforehand.
+    """
+    reason = why_not_monotonic(problem)
+    if reason is not None:
+        raise ProblemError("engine", expected="'highs' or another integer program", found=Plain(f"monotonic; {reason}"))
+    parts = units(problem)
+    select = formulate(_selection_only(problem))
+    count = len(problem.experts)
+    lower, upper = select.lower[:count].astype(np.int64), select.upper[:count].astype(np.int64)
+    allowed = _allowed(problem, parts)
+    value = np.where(allowed, parts.value, -np.inf)
+    constraints: list[Constraint] = [_rows(problem)]
+    if problem.gate not in SCORED:
+        objective: FacilityLocation | GatedMean = FacilityLocation(values=value, weights=parts.weight)
+    else:
+        shares = _shares(problem, parts, allowed)
+        filled = np.where(allowed, parts.value, np.nanmin(np.where(allowed, parts.value, np.nan), axis=1)[:, None])
+        objective = _gated(problem, np.nan_to_num(filled), shares, parts.weight)
+        constraints += _mean_limits(problem, parts, shares)
+    return MonotonicProgram(lower=lower, upper=upper, objective=objective, constraints=tuple(constraints))
+
+
+def _selection_only(problem: SelectionProblem) -> SelectionProblem:
+    """Return the problem without anything that concerns the routing."""
+    budgets = msgspec.structs.replace(problem.budgets, energy_j=None, price_usd=None)
+    return msgspec.structs.replace(
+        problem, gate="category", objective="quality", cost_of_pass=None, quality_floor=None, budgets=budgets
+    )
+
+
+def _allowed(problem: SelectionProblem, parts: Units) -> BoolArray:
+    """Return True, (units, experts), for pairs that may be routed; a forbidden expert has none."""
+    variables = variables_of(problem, parts)
+    allowed = np.zeros(parts.value.shape, dtype=bool)
+    allowed[variables.unit, variables.expert] = True
+    return allowed
+
+
+def _rows(problem: SelectionProblem) -> LinearRows:
+    """Return the rows of the integer program that bind the selection, all as ``<=``."""
+    program = formulate(_selection_only(problem))
+    count = len(problem.experts)
+    coefficients, limits, names = [], [], []
+    for name in SELECTION_ROWS:
+        block = program.row_blocks.get(name, slice(0, 0))
+        for row in range(block.start, block.stop):
+            entries = slice(program.row_start[row], program.row_start[row + 1])
+            dense = np.zeros(count)
+            dense[program.column[entries]] = program.coefficient[entries]
+            for sign, side in ((1.0, program.row_upper[row]), (-1.0, -program.row_lower[row])):
+                if np.isfinite(side):
+                    coefficients.append(sign * dense)
+                    limits.append(float(side))
+                    names.append(f"{name} {row - block.start}")
+    return LinearRows(
+        coefficients=np.array(coefficients).reshape(len(limits), count), limits=np.array(limits), names=tuple(names)
+    )
+
+
+def _shares(problem: SelectionProblem, parts: Units, allowed: BoolArray) -> FloatArray:
+    """Return the unnormalised share of each expert in each unit: those of the gate over all that may answer."""
+    if problem.gate_scores is None:
+        raise ProblemError("gate_scores", expected="scores", found=None)
+    scores = problem.gate_scores.array[[members[0] for members in parts.members]]
+    if problem.gate == "top_1":  # only the order counts: ranks, equal ones for equal scores
+        ranks = np.array([np.unique(row, return_inverse=True)[1] for row in scores], dtype=np.float64)
+        return np.where(allowed, ranks + 1.0, 0.0)
+    shares = gate_shares(scores, allowed, "softmax")
+    if (shares[allowed] < LEAST_SHARE).any():
+        expected = "scores of one prompt that differ by less than 500, whose exponentials are still numbers"
+        raise ProblemError("gate_scores", expected=expected, found=Plain("larger differences"))
+    return shares
+
+
+def _gated(problem: SelectionProblem, values: FloatArray, shares: FloatArray, weight: FloatArray) -> GatedMean:
+    rule: Literal["proportional", "largest"] = "proportional" if problem.gate == "softmax" else "largest"
+    return GatedMean(values=np.where(shares > 0.0, values, 0.0), shares=shares, weights=weight, rule=rule)
+
+
+def _mean_limits(problem: SelectionProblem, parts: Units, shares: FloatArray) -> list[Constraint]:
+    """Return the limits on means over the traffic, which the selection decides under a gate that follows scores."""
+    experts, budgets, rate = problem.experts, problem.budgets, problem.arrival_rate_per_s
+    found: list[Constraint] = []
+
+    def limit(table: FloatArray, most: float, name: str, idle: FloatArray | None = None) -> None:
+        mean = _gated(problem, table, shares, parts.weight)
+        margin = ROUNDING * (abs(most) + float(parts.weight @ np.abs(mean.values).max(axis=1)))
+        found.append(MixedAtMost(oracle=_Mean(mean, idle), limit=most + margin, name=name))
+
+    def figures(field: str) -> FloatArray:
+        tables: list[dict[str, float]] = [getattr(expert, field) or {} for expert in experts]
+        return np.array([[table.get(category, 0.0) for table in tables] for category in parts.category])
+
+    if budgets.energy_j is not None:
+        power = {part.name: part.idle_power_w or 0.0 for part in problem.devices}
+        held = np.array(
+            [[power[part.name] * (expert.device == part.name) for expert in experts] for part in problem.devices]
+        )
+        limit(figures("energy_j"), budgets.energy_j, "energy", None if rate is None else held / rate)
+    if budgets.price_usd is not None:
+        limit(figures("price_usd"), budgets.price_usd, "price")
+    if problem.quality_floor is not None:
+        limit(-parts.quality, -problem.quality_floor, "quality floor")
+    for device in problem.devices:
+        if device.max_utilisation is not None and rate is not None:
+            there = np.array([expert.device == device.name for expert in experts])
+            limit(rate * figures("latency_s") * there, device.max_utilisation, f"utilisation of {device.name}")
+    return found
+
+
+class _Mean:
+    """A mean under the gate, plus idle power of the devices that hold an expert, as a mixed monotone function."""
+
+    def __init__(self, mean: GatedMean, idle: FloatArray | None) -> None:
+        self._pair: PairOracle = GatePair(mean)
+        self._idle = idle
+
+    def values(self, rising: IntArray, falling: IntArray) -> FloatArray:
+        """Return the value of each pair of rows, both (count, variables), as (count,)."""
+        means = self._pair.values(rising, falling)
+        if self._idle is None:
+            return means
+        paid: FloatArray = (self._idle[None] * rising[:, None, :]).max(axis=2, initial=0.0).sum(axis=1)
+        return means + paid

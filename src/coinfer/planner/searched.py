@@ -1,0 +1,123 @@
+"""Problem in, decision and bound out, through the monotonic engine; the leaves of the search are the proof."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from coinfer.errors import CoinferError, LimitReached
+from coinfer.models.problem import Decision, Problem
+from coinfer.models.selection.evaluate import Evaluation, evaluate
+from coinfer.models.selection.from_selection import decode_selection
+from coinfer.models.selection.monotonic import monotonic_program
+from coinfer.planner.bound import closes, scale_of, searched
+from coinfer.planner.plan import RECOMPUTED, Certificate, Claim
+from coinfer.planner.rounding import value_margin, widened_rows
+from coinfer.solver.certificate.boxes import BoxProof
+from coinfer.solver.limits import Limits
+from coinfer.solver.monotonic.maximise import maximise
+from coinfer.solver.monotonic.result import SearchResult, SearchStatus
+from coinfer.solver.progress import OnProgress, Stop
+from coinfer.version import __version__
+
+ENGINE = f"monotonic {__version__}"
+MOST_NUMBERS = 5_000_000
+"""A proof with more assignment prices than this is left out of the plan: its file would be over 100 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What an engine found.
+
+    Attributes
+    ----------
+    decision, evaluation, certificate
+        The parts of a plan.
+    engine
+        Its name and version.
+    notes
+        What a reader should know.
+    """
+
+    decision: Decision
+    evaluation: Evaluation
+    certificate: Certificate
+    engine: str
+    notes: tuple[str, ...] = ()
+
+
+def search(
+    problem: Problem,
+    *,
+    limits: Limits,
+    start: Decision | None,
+    with_proof: bool,
+    on_progress: OnProgress | None,
+    stop: Stop,
+) -> Found | None:
+    """Search the selections of ``problem``; ``None`` where none is feasible.
+
+    Raises
+    ------
+    LimitReached
+        If a limit was hit before any decision was found.
+    KeyboardInterrupt
+        The same, when the user stopped it.
+    """
+    program = widened_rows(monotonic_program(problem))
+    point = None
+    if start is not None:
+        point = np.array([expert.name in start.selected for expert in problem.experts], dtype=np.int64)
+    result = maximise(program, limits=limits, start=point, on_progress=on_progress, stop=stop, keep_proof=with_proof)
+    if result.status is SearchStatus.INFEASIBLE:
+        return None
+    if result.incumbent is None:
+        raise _nothing(result)
+    chosen = [expert.name for expert, on in zip(problem.experts, result.incumbent, strict=True) if on]
+    decision = decode_selection(problem, chosen)
+    evaluation = evaluate(problem, decision)
+    if evaluation.violations:
+        raise LimitReached(f"{ENGINE} found only a decision that breaks a constraint: {evaluation.violations[0]}")
+    proof = result.proof
+    notes: tuple[str, ...] = ()
+    if proof is not None and sum(len(row) for row in proof.prices) > MOST_NUMBERS:
+        notes = (f"the proof, {len(proof.leaves)} leaves, was left out of the plan for its size; the bound is claimed",)
+        proof = None
+    claimed = result.bound + value_margin(program)
+    certificate = _certificate(problem, result, evaluation.value, claimed, proof)
+    return Found(decision=decision, evaluation=evaluation, certificate=certificate, engine=ENGINE, notes=notes)
+
+
+def _certificate(
+    problem: Problem, result: SearchResult, value: float, claimed: float, proof: BoxProof | None
+) -> Certificate:
+    """State what is known, the bound as the checker sees it where there is a proof."""
+    verified = None
+    bound = max(value, claimed)
+    if proof is None:
+        claim = Claim(what="bound", standing="claimed", method=ENGINE)
+    else:
+        shown = searched(problem, proof)
+        bound = verified = max(value, shown.bound)
+        count = f"{shown.leaves} {'leaf' if shown.leaves == 1 else 'leaves'}"
+        claim = Claim(what="bound", standing="verified", method=f"boxes of a monotonic search, {count}")
+    optimal = closes(value, bound, scale_of(problem))
+    return Certificate(
+        status="optimal" if optimal else "feasible",
+        value=value,
+        bound=bound if math.isfinite(bound) else None,
+        verified_bound=verified,
+        limit=None if optimal else result.limit or "gap",
+        claims=(*RECOMPUTED, claim),
+        leaves=proof,
+    )
+
+
+def _nothing(result: SearchResult) -> CoinferError | KeyboardInterrupt:
+    if result.limit == "interrupt":
+        return KeyboardInterrupt("interrupted before any decision was found")
+    return LimitReached(
+        f"the {result.limit} limit was reached after {result.seconds:.1f} s, before any decision was found"
+    )

@@ -1,0 +1,53 @@
+"""Writes down the tree of a search while it runs: every box that is cut off becomes a leaf with its witness."""
+
+from __future__ import annotations
+
+from coinfer.solver.certificate.boxes import BoxLeaf, BoxProof
+from coinfer.solver.certificate.tree import Branch
+from coinfer.solver.monotonic.program import FloatArray
+
+ROOT = 0
+
+
+class ProofTree:
+    """A tree under construction.
+
+    Parameters
+    ----------
+    keep
+        False writes nothing down: for searches whose answer is all that is wanted.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self._nodes: list[Branch | BoxLeaf | None] = [None]
+        self._prices: list[FloatArray] = []
+
+    def branch(self, at: int, variable: int, value: int) -> tuple[int, int]:
+        """Split the open node ``at``; return the positions of ``x <= value`` and ``x >= value + 1``."""
+        if not self._keep:
+            return ROOT, ROOT
+        below = len(self._nodes)
+        self._nodes[at] = Branch(variable=int(variable), value=int(value), below=below, above=below + 1)
+        self._nodes += [None, None]
+        return below, below + 1
+
+    def leaf(self, at: int, leaf: BoxLeaf) -> None:
+        """Close the open node ``at``."""
+        if self._keep:
+            self._nodes[at] = leaf
+
+    def table(self, prices: FloatArray) -> int:
+        """Keep assignment prices; return their position."""
+        if self._keep:
+            self._prices.append(prices)
+        return len(self._prices) - 1
+
+    def build(self) -> BoxProof | None:
+        """Return the tree; every node must be closed."""
+        if not self._keep:
+            return None
+        nodes = tuple(node for node in self._nodes if node is not None)
+        if len(nodes) < len(self._nodes):
+            raise AssertionError("a node of the proof was left open")
+        return BoxProof(nodes=nodes, prices=tuple(tuple(row.tolist()) for row in self._prices))
