@@ -23,7 +23,8 @@ class BoxLeaf(Record, frozen=True, kw_only=True, tag_field="node", tag="box"):
     ----------
     method
         How the bound is re-evaluated. ``constraint``: constraint number ``constraint`` (linear rows first, in their
-        order, then the others) cannot hold anywhere in the box. ``unserved``: row ``constraint`` of a facility
+        order, then the others) cannot hold anywhere in the box; without a number, the sum of the linear rows
+        ``rows``, each times its price, cannot. ``unserved``: row ``constraint`` of a facility
         location or gate has no column in the box. ``vertex``: the objective at the upper corner (monotone).
         ``gains``: the objective at the lower corner plus the gains from there, priced (submodular). ``prices``:
         prices of the rows' assignment and of the linear rows (Lagrangian, facility location). ``mixed``:

@@ -97,23 +97,34 @@ class FacilityLeaves:
         raise CertificateError(f"the method {leaf.method!r} is none of a facility location")
 
     def _check_empty(self, leaf: BoxLeaf, lower: IntArray, upper: IntArray) -> None:
-        row = leaf.constraint
-        if row is None or not 0 <= row < len(self._limits):
-            raise CertificateError(f"expected a linear row from 0 to {len(self._limits) - 1}; found {row}")
-        own = self._coefficients[row]
+        """Refuse a leaf whose row, or whose priced sum of rows, can hold somewhere in the box."""
+        if leaf.constraint is not None:
+            if not 0 <= leaf.constraint < len(self._limits):
+                expected = f"a linear row from 0 to {len(self._limits) - 1}"
+                raise CertificateError(f"expected {expected}; found {leaf.constraint}")
+            rows, prices = [leaf.constraint], np.ones(1)
+        else:
+            rows, prices = self._row_prices(leaf)
+        own, limit = prices @ self._coefficients[rows], float(prices @ self._limits[rows])
         terms = np.where(own > 0.0, own * lower, own * upper)
-        if not float(terms.sum()) - MARGIN * float(np.abs(terms).sum()) > self._limits[row]:
-            raise CertificateError(f"linear row {row} can hold in the box")
+        size = float((prices @ np.abs(self._coefficients[rows])).sum()) + float(prices @ np.abs(self._limits[rows]))
+        if not float(terms.sum()) - MARGIN * size > limit:
+            raise CertificateError(f"the linear rows {rows} can hold in the box")
+
+    def _row_prices(self, leaf: BoxLeaf) -> tuple[list[int], FloatArray]:
+        """Return the linear rows that a leaf prices, and their prices."""
+        rows, prices = list(leaf.rows), np.array(leaf.row_prices, dtype=np.float64)
+        known = all(0 <= row < len(self._limits) for row in rows)
+        if len(rows) != len(prices) or not known or len(set(rows)) != len(rows):
+            raise CertificateError("expected one price for each of its linear rows, each row once")
+        if not (np.isfinite(prices).all() and (prices >= 0.0).all()):
+            raise CertificateError("expected finite row prices of at least 0")
+        return rows, prices
 
     def _priced(self, leaf: BoxLeaf, lower: IntArray, upper: IntArray) -> float:
         if leaf.table is None or not 0 <= leaf.table < len(self._prices):
             raise CertificateError(f"expected a list of prices from 0 to {len(self._prices) - 1}; found {leaf.table}")
-        rows, row_prices = list(leaf.rows), np.array(leaf.row_prices, dtype=np.float64)
-        known = all(0 <= row < len(self._limits) for row in rows)
-        if len(rows) != len(row_prices) or not known or len(set(rows)) != len(rows):
-            raise CertificateError("expected one price for each of its linear rows, each row once")
-        if not (np.isfinite(row_prices).all() and (row_prices >= 0.0).all()):
-            raise CertificateError("expected finite row prices of at least 0")
+        rows, row_prices = self._row_prices(leaf)
         profits, total = self._profits_at(leaf.table)
         inside, free = lower > 0, (upper > 0) & (lower == 0)
         own = self._coefficients[rows]

@@ -10,6 +10,7 @@ import numpy as np
 from coinfer.solver.certificate.boxes import BoxLeaf
 from coinfer.solver.certificate.facility import coverage, shifted
 from coinfer.solver.limits import Limits
+from coinfer.solver.monotonic.exact_prices import ExactPrices, worth_exact_prices
 from coinfer.solver.monotonic.facility_start import BoolArray, Filler
 from coinfer.solver.monotonic.kernels import Choice, kernel_for
 from coinfer.solver.monotonic.pool import Pool
@@ -78,6 +79,7 @@ class Boxes:
         self.value = -math.inf
         self.best: BoolArray | None = None
         self.closed = -math.inf
+        self._exact: ExactPrices | None = None
         self.evaluated = self._expanded = 0
         self.root_prices = np.zeros(self.values.shape[1])
 
@@ -131,8 +133,14 @@ class Boxes:
             return []
         free = np.flatnonzero(~inside & ~outside)
         base = self._base(box, inside)
-        priced = self._priced(inside, free, base, box)
-        if priced.bound < box.bound:
+        priced = self._priced(inside, outside, free, base, box)
+        if not isinstance(priced, Priced):
+            rows = np.flatnonzero(priced > 0.0)
+            prices = tuple(priced[rows].tolist())
+            self.tree.leaf(at, BoxLeaf(method="constraint", rows=tuple(rows.tolist()), row_prices=prices))
+            return []
+        improved = priced.bound <= box.bound
+        if improved:
             box = replace(
                 box,
                 bound=priced.bound,
@@ -143,16 +151,22 @@ class Boxes:
         if box.bound <= self.threshold():
             self._leaf(at, box.bound, box.table, box.row_prices)
             return []
-        if priced.bound == box.bound:
-            self._round(inside, free, priced.reduced)
+        if improved:
+            self._round(inside, free, priced.reduced if priced.relaxed is None else priced.relaxed)
             at = self._reduce(inside, outside, at, box, free, priced.reduced)
         at = self._propagate(inside, outside, at)
         if at is None or self._settled(inside, outside, at):
             return []
-        doubt = priced.gains / (np.abs(priced.reduced) + AMBIGUITY * max(box.bound - self.value, 1e-300))
-        left = ~inside[free] & ~outside[free]
-        column = int(free[left][int(np.argmax(doubt[left]))])
+        left = np.flatnonzero(~inside[free] & ~outside[free])
+        column = int(free[left[int(np.argmax(self._doubt(priced, box)[left]))]])
         return self._split(inside, outside, at, box, column)
+
+    def _doubt(self, priced: Priced, box: Box) -> FloatArray:
+        """Return how much branching on each free column promises: a large gain that the prices are not sure about."""
+        doubt = priced.gains / (np.abs(priced.reduced) + AMBIGUITY * max(box.bound - self.value, 1e-300))
+        if priced.relaxed is not None:
+            doubt = doubt / max(float(doubt.max()), 1e-300) * 1e-3 + np.minimum(priced.relaxed, 1.0 - priced.relaxed)
+        return doubt
 
     def _base(self, box: Box, inside: BoolArray) -> FloatArray:
         """Return the largest value of an open column, (rows,), given that of the box before columns were opened."""
@@ -197,13 +211,18 @@ class Boxes:
         self.tree.leaf(at, BoxLeaf(method="vertex", bound=self.constant + value + self._above))
         return True
 
-    def _priced(self, inside: BoolArray, free: IntArray, base: FloatArray, box: Box) -> Priced:
-        """Return prices that start from those of the box."""
+    def _priced(self, inside: BoolArray, outside: BoolArray, free: IntArray, base: FloatArray, box: Box) -> Priced | FloatArray:
+        """Return prices that start from those of the box; or prices of the linear rows that show it to be empty."""
         capacities = self.limit - self.coefficients @ inside
         own = self.coefficients[:, free]
         binding = np.flatnonzero(np.maximum(own, 0.0).sum(axis=1) > capacities)
         first = self._expanded == 0
         self._expanded += 1
+        if first and worth_exact_prices(self.values, len(binding)):
+            self._exact = ExactPrices(self.values, self.coefficients, self.limit)
+        exact = None if self._exact is None else self._exact.price(inside, outside, free, base)
+        if exact is not None:
+            return exact
         target = self.threshold()
         found = kernel_for(self._kernel, self._expanded)(
             self.values,

@@ -46,6 +46,8 @@ class Priced:
         (free columns,) profit of each free column at these prices, after the linear rows are paid.
     gains
         (free columns,) what each free column adds to the open ones.
+    relaxed
+        (free columns,) the relaxed choice, in [0, 1]; ``None`` where only prices are known.
     """
 
     bound: float
@@ -53,6 +55,7 @@ class Priced:
     row_prices: FloatArray
     reduced: FloatArray
     gains: FloatArray
+    relaxed: FloatArray | None = None
 
 
 Kernel = Callable[
