@@ -39,7 +39,7 @@ def price_box(
     return Priced(bound=bound, prices=prices, row_prices=row_prices, reduced=reduced, gains=gains)
 
 
-@_compiled
+@_compiled  # type: ignore[untyped-decorator]
 def _residual(values: FloatArray, free: IntArray, base: FloatArray) -> tuple[FloatArray, IntArray, FloatArray]:
     """Return what each free column adds to each row that any of them improves, those rows, and the sums."""
     count = values.shape[1]
@@ -60,7 +60,7 @@ def _residual(values: FloatArray, free: IntArray, base: FloatArray) -> tuple[Flo
     return above, active, gains
 
 
-@_compiled
+@_compiled  # type: ignore[untyped-decorator]
 def _ascend(  # noqa: PLR0912
     values: FloatArray,
     coefficients: FloatArray,
@@ -121,7 +121,7 @@ def _ascend(  # noqa: PLR0912
     return best, best_prices, best_row_prices, best_reduced
 
 
-@_compiled
+@_compiled  # type: ignore[untyped-decorator]
 def _price_rows(
     profits: FloatArray,
     coefficients: FloatArray,
@@ -157,7 +157,7 @@ def _price_rows(
             share[column] = min(1.0, max(0.0, rest / coefficients[i, column]))
 
 
-@_compiled
+@_compiled  # type: ignore[untyped-decorator]
 def _best_price(reduced: FloatArray, own: FloatArray, capacity: float) -> tuple[float, int]:
     """See :func:`coinfer.solver.monotonic.prices._best_price`."""
     slope, bends = capacity, 0
