@@ -19,6 +19,7 @@ from coinfer.models.selection.data import SCORED, SelectionProblem
 from coinfer.models.selection.deployed import gate_shares
 from coinfer.models.selection.formulate import formulate, variables_of
 from coinfer.models.selection.units import Units, units
+from coinfer.records import Matrix
 from coinfer.solver.monotonic.program import (
     Constraint,
     FacilityLocation,
@@ -31,6 +32,7 @@ from coinfer.solver.monotonic.program import (
     PairOracle,
 )
 from coinfer.solver.monotonic.weaken import GatePair
+from coinfer.solver.program import MixedIntegerProgram
 
 BoolArray = NDArray[np.bool_]
 ROUNDING = 2.0**-46
@@ -78,7 +80,7 @@ def monotonic_program(problem: SelectionProblem) -> MonotonicProgram:
     lower, upper = select.lower[:count].astype(np.int64), select.upper[:count].astype(np.int64)
     allowed = _allowed(problem, parts)
     value = np.where(allowed, parts.value, -np.inf)
-    constraints: list[Constraint] = [_rows(problem)]
+    constraints: list[Constraint] = [_rows(select, count)]
     if problem.gate not in SCORED:
         objective: FacilityLocation | GatedMean = FacilityLocation(values=value, weights=parts.weight)
     else:
@@ -90,10 +92,19 @@ def monotonic_program(problem: SelectionProblem) -> MonotonicProgram:
 
 
 def _selection_only(problem: SelectionProblem) -> SelectionProblem:
-    """Return the problem without anything that concerns the routing."""
+    """Return the problem without anything that concerns the routing, and with one prompt for each category."""
     budgets = msgspec.structs.replace(problem.budgets, energy_j=None, price_usd=None)
+    prompts = {prompt.category: prompt for prompt in reversed(problem.prompts)}
     return msgspec.structs.replace(
-        problem, gate="category", objective="quality", cost_of_pass=None, quality_floor=None, budgets=budgets
+        problem,
+        prompts=tuple(prompts.values()),
+        quality=Matrix(np.zeros((len(prompts), len(problem.experts)))),
+        gate="category",
+        gate_scores=None,
+        objective="quality",
+        cost_of_pass=None,
+        quality_floor=None,
+        budgets=budgets,
     )
 
 
@@ -105,10 +116,8 @@ def _allowed(problem: SelectionProblem, parts: Units) -> BoolArray:
     return allowed
 
 
-def _rows(problem: SelectionProblem) -> LinearRows:
-    """Return the rows of the integer program that bind the selection, all as ``<=``."""
-    program = formulate(_selection_only(problem))
-    count = len(problem.experts)
+def _rows(program: MixedIntegerProgram, count: int) -> LinearRows:
+    """Return the rows of the integer program that bind the selection of ``count`` experts, all as ``<=``."""
     coefficients, limits, names = [], [], []
     for name in SELECTION_ROWS:
         block = program.row_blocks.get(name, slice(0, 0))
