@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from coinfer.solver.certificate.boxes import BoxLeaf, BoxProof
 from coinfer.solver.certificate.tree import Branch
 from coinfer.solver.monotonic.program import FloatArray
 
 ROOT = 0
+MOST_NUMBERS = 5_000_000
+"""Prices that a proof may hold: about 100 MB in a file. A longer proof is given up."""
 
 
 class ProofTree:
@@ -22,6 +26,7 @@ class ProofTree:
         self._keep = keep
         self._nodes: list[Branch | BoxLeaf | None] = [None]
         self._prices: list[FloatArray] = []
+        self._numbers = 0
 
     def branch(self, at: int, variable: int, value: int) -> tuple[int, int]:
         """Split the open node ``at``; return the positions of ``x <= value`` and ``x >= value + 1``."""
@@ -41,13 +46,24 @@ class ProofTree:
         """Keep assignment prices; return their position."""
         if self._keep:
             self._prices.append(prices)
+            self._numbers += len(prices)
+            if self._numbers > MOST_NUMBERS:
+                self._keep, self._nodes, self._prices = False, [], []
         return len(self._prices) - 1
 
     def build(self) -> BoxProof | None:
-        """Return the tree; every node must be closed."""
+        """Return the tree with the prices that its leaves use; every node must be closed. ``None`` when given up."""
         if not self._keep:
             return None
-        nodes = tuple(node for node in self._nodes if node is not None)
+        nodes = [node for node in self._nodes if node is not None]
         if len(nodes) < len(self._nodes):
             raise AssertionError("a node of the proof was left open")
-        return BoxProof(nodes=nodes, prices=tuple(tuple(row.tolist()) for row in self._prices))
+        used = sorted({node.table for node in nodes if isinstance(node, BoxLeaf) and node.table is not None})
+        place = {table: i for i, table in enumerate(used)}
+        moved = (
+            msgspec.structs.replace(node, table=place[node.table])
+            if isinstance(node, BoxLeaf) and node.table is not None
+            else node
+            for node in nodes
+        )
+        return BoxProof(nodes=tuple(moved), prices=tuple(tuple(self._prices[table].tolist()) for table in used))
