@@ -12,10 +12,9 @@ from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.from_selection import decode_selection
 from coinfer.models.selection.monotonic import monotonic_program
-from coinfer.planner.bound import closes, scale_of, searched
+from coinfer.planner.bound import TOLERANCE, closes, scale_of, searched
 from coinfer.planner.plan import RECOMPUTED, Certificate, Claim
 from coinfer.planner.rounding import value_margin, widened_rows
-from coinfer.solver.certificate.boxes import BoxProof
 from coinfer.solver.limits import Limits
 from coinfer.solver.monotonic.maximise import maximise
 from coinfer.solver.monotonic.result import SearchResult, SearchStatus
@@ -78,29 +77,23 @@ def search(
     evaluation = evaluate(problem, decision)
     if evaluation.violations:
         raise LimitReached(f"{ENGINE} found only a decision that breaks a constraint: {evaluation.violations[0]}")
-    proof = result.proof
-    notes: tuple[str, ...] = ()
-    if with_proof and proof is None:
-        notes = ("the proof was longer than a plan can hold and was given up, so the bound is only claimed",)
     claimed = result.bound + value_margin(program)
-    certificate = _certificate(problem, result, evaluation.value, claimed, proof)
-    return Found(decision=decision, evaluation=evaluation, certificate=certificate, engine=ENGINE, notes=notes)
+    certificate = _certificate(problem, result, evaluation.value, claimed)
+    return Found(decision=decision, evaluation=evaluation, certificate=certificate, engine=ENGINE)
 
 
-def _certificate(
-    problem: Problem, result: SearchResult, value: float, claimed: float, proof: BoxProof | None
-) -> Certificate:
-    """State what is known, the bound as the checker sees it where there is a proof."""
-    verified = None
-    bound = max(value, claimed)
-    if proof is None:
-        claim = Claim(what="bound", standing="claimed", method=ENGINE)
-    else:
-        shown = searched(problem, proof)
-        bound = verified = max(value, shown.bound)
-        count = f"{shown.leaves} {'leaf' if shown.leaves == 1 else 'leaves'}"
-        claim = Claim(what="bound", standing="verified", method=f"boxes of a monotonic search, {count}")
-    optimal = closes(value, bound, scale_of(problem))
+def _certificate(problem: Problem, result: SearchResult, value: float, claimed: float) -> Certificate:
+    """State what is known; the bound is verified where the checker sees as much in the leaves as the search claims."""
+    bound, verified, scale = max(value, claimed), None, scale_of(problem)
+    claim = Claim(what="bound", standing="claimed", method=ENGINE)
+    if result.proof is not None:
+        shown = searched(problem, result.proof)
+        verified = max(value, shown.bound)
+        if verified - bound <= TOLERANCE * scale or closes(value, verified, scale):
+            count = f"{shown.leaves} {'leaf' if shown.leaves == 1 else 'leaves'}"
+            claim = Claim(what="bound", standing="verified", method=f"boxes of a monotonic search, {count}")
+            bound = verified
+    optimal = closes(value, bound, scale)
     return Certificate(
         status="optimal" if optimal else "feasible",
         value=value,
@@ -108,7 +101,7 @@ def _certificate(
         verified_bound=verified,
         limit=None if optimal else result.limit or "gap",
         claims=(*RECOMPUTED, claim),
-        leaves=proof,
+        leaves=result.proof,
     )
 
 

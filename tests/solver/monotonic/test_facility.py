@@ -10,6 +10,7 @@ import pytest
 
 from coinfer.solver.certificate.check_boxes import check_boxes
 from coinfer.solver.limits import Limits
+from coinfer.solver.monotonic import proof_tree
 from coinfer.solver.monotonic.facility import search_facility
 from coinfer.solver.monotonic.pool import Pool
 from coinfer.solver.monotonic.program import FacilityLocation, LinearRows, MonotonicProgram, at_most_one, implies
@@ -60,7 +61,7 @@ def all_points(program: MonotonicProgram) -> list[tuple[float, tuple[int, ...]]]
 
 def feasible_value(program: MonotonicProgram, point: np.ndarray) -> float:
     """Return the value of a point, and fail where it is not feasible."""
-    found = dict((point, value) for value, point in all_points(program))
+    found = {point: value for value, point in all_points(program)}
     return found[tuple(int(number) for number in point)]
 
 
@@ -113,3 +114,23 @@ def test_a_pool_holds_the_best_points() -> None:
         search_facility(program, pool=tied)
         close = sorted(point for value, point in truth if value >= truth[0][0] - 0.3)
         assert sorted(tuple(point.tolist()) for _, point in tied.points) == close, seed
+
+
+def test_a_full_proof_stays_true_and_shows_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no more prices fit into a proof, the search goes on, and what the proof shows is weaker and sound."""
+    weaker = 0
+    for seed in range(40):
+        program = random_program(seed, columns=8, rows=12)
+        truth = all_points(program)
+        best = truth[0][0] if truth else -math.inf
+        for most in (0, 30, 100):
+            monkeypatch.setattr(proof_tree, "MOST_NUMBERS", most)
+            result = search_facility(program)
+            assert result.proof is not None
+            shown = check_boxes(program, result.proof).bound
+            assert shown >= best - 1e-9, (seed, most)
+            assert sum(len(row) for row in result.proof.prices) <= most + 12
+            if truth:
+                assert result.value == pytest.approx(best)
+                weaker += shown > result.bound + 1e-6
+    assert weaker > 5

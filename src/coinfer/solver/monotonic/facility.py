@@ -152,5 +152,5 @@ class _Search:
             oracle_calls=boxes.evaluated,
             seconds=time.perf_counter() - self.began,
             proof=boxes.tree.build(),
-            prices=boxes.root_prices,
+            prices=boxes.pricer.first,
         )

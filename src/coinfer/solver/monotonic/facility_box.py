@@ -10,16 +10,14 @@ import numpy as np
 from coinfer.solver.certificate.boxes import BoxLeaf
 from coinfer.solver.certificate.facility import coverage, shifted
 from coinfer.solver.limits import Limits
-from coinfer.solver.monotonic.exact_prices import ExactPrices, worth_exact_prices
+from coinfer.solver.monotonic.facility_prices import Pricer
 from coinfer.solver.monotonic.facility_start import BoolArray, Filler
-from coinfer.solver.monotonic.kernels import Choice, kernel_for
+from coinfer.solver.monotonic.kernels import Choice
 from coinfer.solver.monotonic.pool import Pool
 from coinfer.solver.monotonic.prices import Priced
 from coinfer.solver.monotonic.program import FacilityLocation, FloatArray, IntArray, MonotonicProgram
-from coinfer.solver.monotonic.proof_tree import ROOT, ProofTree
+from coinfer.solver.monotonic.proof_tree import NOWHERE, ROOT, ProofTree
 
-ROOT_STEPS, ROOT_PATIENCE = 300, 10
-STEPS, PATIENCE = 20, 4
 ROUND_FIRST, ROUND_EVERY = 20, 10
 """Boxes of which every one, and later one in so many, is rounded to a point."""
 EXACT = 1e-10
@@ -66,7 +64,7 @@ class Boxes:
     ) -> None:
         if not isinstance(program.objective, FacilityLocation):
             raise TypeError("expected a facility location objective")
-        self._limits, self._kernel, self._pool = limits, kernel, pool
+        self._limits, self._pool = limits, pool
         own, extra = program.rows, coverage(program.objective)
         self.coefficients = np.concatenate([own.coefficients, extra.coefficients])
         self.limit = np.concatenate([own.limits, extra.limits])
@@ -79,9 +77,8 @@ class Boxes:
         self.value = -math.inf
         self.best: BoolArray | None = None
         self.closed = -math.inf
-        self._exact: ExactPrices | None = None
-        self.evaluated = self._expanded = 0
-        self.root_prices = np.zeros(self.values.shape[1])
+        self.pricer = Pricer(self.values, self.coefficients, self.limit, kernel)
+        self.evaluated = 0
 
     def threshold(self) -> float:
         """Return the bound at or below which a box is of no interest."""
@@ -108,7 +105,6 @@ class Boxes:
             prices = np.zeros(self.values.shape[1])
             if self.best is not None:
                 prices = 0.9 * self.values[self.best].max(axis=0, initial=0.0)
-        self.root_prices = prices
         profits = np.maximum(self.values - prices, 0.0).sum(axis=1)
         return Box(
             inside=self.required,
@@ -127,13 +123,24 @@ class Boxes:
 
     def expand(self, box: Box) -> list[Box]:
         """Bound a box and shrink it; return what is left of it, split in two, or nothing."""
+        if self.tree.full and box.at != NOWHERE:
+            self._write(box.at, box.bound + self._above, box.table, box.row_prices)
+            box = replace(box, at=NOWHERE)
         inside, outside = box.inside.copy(), box.outside.copy()
         at = self._propagate(inside, outside, box.at)
         if at is None or self._settled(inside, outside, at):
             return []
         free = np.flatnonzero(~inside & ~outside)
         base = self._base(box, inside)
-        priced = self._priced(inside, outside, free, base, box)
+        target = self.threshold()
+        priced = self.pricer.price(
+            inside,
+            outside,
+            free,
+            base,
+            (box.prices, box.row_prices),
+            target=target if math.isfinite(target) else 0.9 * box.bound,
+        )
         if not isinstance(priced, Priced):
             rows = np.flatnonzero(priced > 0.0)
             prices = tuple(priced[rows].tolist())
@@ -211,37 +218,6 @@ class Boxes:
         self.tree.leaf(at, BoxLeaf(method="vertex", bound=self.constant + value + self._above))
         return True
 
-    def _priced(self, inside: BoolArray, outside: BoolArray, free: IntArray, base: FloatArray, box: Box) -> Priced | FloatArray:
-        """Return prices that start from those of the box; or prices of the linear rows that show it to be empty."""
-        capacities = self.limit - self.coefficients @ inside
-        own = self.coefficients[:, free]
-        binding = np.flatnonzero(np.maximum(own, 0.0).sum(axis=1) > capacities)
-        first = self._expanded == 0
-        self._expanded += 1
-        if first and worth_exact_prices(self.values, len(binding)):
-            self._exact = ExactPrices(self.values, self.coefficients, self.limit)
-        exact = None if self._exact is None else self._exact.price(inside, outside, free, base)
-        if exact is not None:
-            return exact
-        target = self.threshold()
-        found = kernel_for(self._kernel, self._expanded)(
-            self.values,
-            free,
-            base,
-            np.ascontiguousarray(own[binding]),
-            capacities[binding],
-            box.prices,
-            box.row_prices[binding],
-            target if math.isfinite(target) else 0.9 * box.bound,
-            ROOT_STEPS if first else STEPS,
-            ROOT_PATIENCE if first else PATIENCE,
-        )
-        if first:
-            self.root_prices = found.prices
-        row_prices = np.zeros(len(self.limit))
-        row_prices[binding] = found.row_prices
-        return replace(found, row_prices=row_prices)
-
     def _reduce(
         self,
         inside: BoolArray,
@@ -263,7 +239,7 @@ class Boxes:
 
     def _round(self, inside: BoolArray, free: IntArray, reduced: FloatArray) -> None:
         """Try the point that the prices suggest."""
-        if self._expanded > ROUND_FIRST and self._expanded % ROUND_EVERY:
+        if self.pricer.boxes > ROUND_FIRST and self.pricer.boxes % ROUND_EVERY:
             return
         order = np.full(len(inside), -math.inf)
         order[free] = reduced
@@ -284,8 +260,10 @@ class Boxes:
 
     def _leaf(self, at: int, bound: float, table: int, row_prices: FloatArray) -> None:
         """Close a box with prices."""
-        bound += self._above
-        self.closed = max(self.closed, bound)
+        self.closed = max(self.closed, bound + self._above)
+        self._write(at, bound + self._above, table, row_prices)
+
+    def _write(self, at: int, bound: float, table: int, row_prices: FloatArray) -> None:
         rows = np.flatnonzero(row_prices)
         leaf = BoxLeaf(
             method="prices",

@@ -17,7 +17,7 @@ from coinfer.solver.certificate.gated import MARGIN, size
 from coinfer.solver.interrupt import interrupt_sets
 from coinfer.solver.limits import Limits
 from coinfer.solver.monotonic.gated_bound import Evidence, GateBounds, bounded
-from coinfer.solver.monotonic.gated_points import GatePoints, Rows, climb
+from coinfer.solver.monotonic.gated_points import GatePoints, Rows, climbed
 from coinfer.solver.monotonic.program import FloatArray, GatedMean, IntArray, LinearRows, MonotonicProgram
 from coinfer.solver.monotonic.proof_tree import ROOT, ProofTree
 from coinfer.solver.monotonic.result import SearchResult, SearchStatus
@@ -25,10 +25,8 @@ from coinfer.solver.progress import OnProgress, Progress, Stop
 
 BoolArray = NDArray[np.bool_]
 
-SMALL = 256
-"""A box with at most this many feasible points is evaluated point by point."""
-STARTS = 8
-"""Points from which the first incumbent is sought."""
+SMALL = 1024
+"""A box with at most this many feasible points is evaluated point by point: that costs no more than a few bounds."""
 NARROWEST = 1e-200
 """Shares of one row may differ by this factor; beyond, their sums mean nothing in float64."""
 
@@ -41,7 +39,6 @@ class _Open:
     lower: BoolArray
     upper: BoolArray
     evidence: Evidence
-    leaf: BoxLeaf
 
 
 @dataclass(slots=True, eq=False)
@@ -106,18 +103,21 @@ class _Search:
             return
         evidence = bounded(self.bounds, lower, upper, hint, self.closing - 2.0 * self.margin)
         stated = evidence.bound + 2.0 * self.margin
-        priced = np.flatnonzero(evidence.prices)
-        leaf = BoxLeaf(
-            method="shares",
-            bound=stated,
-            table=self.tree.table(evidence.point),
-            rows=tuple(priced.tolist()),
-            row_prices=tuple(evidence.prices[priced].tolist()),
-        )
         if stated <= self.closing:
-            self.close(index, leaf)
+            self.close(index, self.priced(evidence))
         else:
-            heapq.heappush(self.heap, (-stated, self.nodes, _Open(index, lower, upper, evidence, leaf)))
+            heapq.heappush(self.heap, (-stated, self.nodes, _Open(index, lower, upper, evidence)))
+
+    def priced(self, evidence: Evidence) -> BoxLeaf:
+        """Return the leaf of a box that ends with this evidence."""
+        rows = np.flatnonzero(evidence.prices)
+        return BoxLeaf(
+            method="shares",
+            bound=evidence.bound + 2.0 * self.margin,
+            table=self.tree.table(evidence.point),
+            rows=tuple(rows.tolist()),
+            row_prices=tuple(evidence.prices[rows].tolist()),
+        )
 
     def _each(self, points: BoolArray) -> BoxLeaf:
         """Evaluate all feasible points of a box."""
@@ -131,8 +131,6 @@ class _Search:
     def split(self, box: _Open) -> None:
         """Branch on a column of the box with the largest bound."""
         free = np.flatnonzero(box.upper & ~box.lower)
-        alone = np.repeat(box.lower[None, :], len(free), axis=0)
-        alone[np.arange(len(free)), free] = True
         j = int(free[np.argmax(box.evidence.slopes[free])])
         below, above = self.tree.branch(box.index, j, 0)
         opened, shut = box.lower.copy(), box.upper.copy()
@@ -189,7 +187,9 @@ def search_gated(
         if (program.lower > program.upper).any():
             search.close(ROOT, BoxLeaf(method="vertex"))
         else:
-            _begin(search, lower, upper, None if start is None else _point(program, start))
+            given = None if start is None else _point(program, start)
+            for found in climbed(search.gate, search.rows, (lower, upper), given, halted, most=limits.oracle_calls):
+                search.offer(*found)
             search.enter(ROOT, lower, upper, np.full(program.variables, 0.5))
         while search.heap and -search.heap[0][0] > search.closing:
             limit = _hit(search, stop)
@@ -249,37 +249,11 @@ def _hit(search: _Search, stop: Stop) -> str | None:
     return None
 
 
-def _begin(search: _Search, lower: BoolArray, upper: BoolArray, start: BoolArray | None) -> None:
-    """Seek good points: climb from the given one, from the lower corner, and from the best single columns."""
-    free = np.flatnonzero(upper & ~lower)
-    near = np.repeat(lower[None, :], 1 + len(free), axis=0)
-    near[1 + np.arange(len(free)), free] = True
-    if start is not None:
-        near = np.concatenate([start[None, :], near])
-    near = near[search.rows.kept(near)]
-    most = search.limits.oracle_calls
-
-    def halted() -> bool:
-        neighbours = (len(free) + 2) ** 2
-        return search.halted() or (most is not None and search.gate.calls + neighbours > most)
-
-    if most is not None:
-        near = near[:most]
-    values = search.gate.values(near)
-    for i in np.argsort(-values, kind="stable")[:STARTS]:
-        if values[i] > -math.inf:
-            search.offer(near[i], float(values[i]))
-            end = climb(
-                near[i], float(values[i]), gate=search.gate, rows=search.rows, lower=lower, upper=upper, halted=halted
-            )
-            search.offer(*end)
-
-
 def _result(search: _Search, limit: str | None, began: float) -> SearchResult:
     """Return what a search that has ended knows; open boxes become leaves with the bound they have."""
     bound = search.bound
     for _, _, box in search.heap:
-        search.tree.leaf(box.index, box.leaf)
+        search.tree.leaf(box.index, search.priced(box.evidence))
     if limit is not None:
         status = SearchStatus.UNSOLVED if search.incumbent is None else SearchStatus.FEASIBLE
     elif search.incumbent is None:

@@ -29,7 +29,8 @@ weighted sum :math:`H` over the rows. At any point :math:`\hat x` of the unit cu
 :math:`f(x) \le H(\hat x) + \rho^\top (x - \hat x)`, and with prices :math:`\lambda \ge 0` of the linear rows
 :math:`C x \le b`
 
-.. math:: f(x) \le H(\hat x) - \rho^\top \hat x + \lambda^\top (b - C_L 1) + \sum_{j \in F} (\rho_j - C_j^\top \lambda)^+ .
+.. math:: f(x) \le H(\hat x) - \rho^\top \hat x + \lambda^\top (b - C_L 1)
+          + \sum_{j \in F} (\rho_j - C_j^\top \lambda)^+ .
 
 The evidence of a box is thus :math:`\hat x` and :math:`\lambda`.
 """
@@ -41,7 +42,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coinfer.solver.certificate.gated import CHORD_ROWS, LEAST_MAJORANT, REFERENCES, TIE
+from coinfer.solver.certificate.gated import LEAST_MAJORANT, TIE
+from coinfer.solver.certificate.gated_lines import CHORD_ROWS, REFERENCES
 from coinfer.solver.monotonic.program import FloatArray, GatedMean, IntArray
 
 BoolArray = NDArray[np.bool_]
@@ -93,7 +95,7 @@ class GateBounds:
         self.weights = objective.weights
         self.coefficients, self.limits = coefficients, limits
         self.values = np.ascontiguousarray(objective.values.T)
-        top = objective.shares.max(axis=1, keepdims=True)
+        top = objective.shares.max(axis=1, keepdims=True, initial=0.0)
         shares = objective.shares / np.where(top > 0.0, top, 1.0)
         self.shares = np.ascontiguousarray(shares.T)
         self.products = self.shares * self.values
@@ -104,7 +106,7 @@ class GateBounds:
         self._knapsacks = [] if self.largest else [self._knapsack(i) for i in chord_rows(coefficients)]
 
     def _knapsack(self, i: int) -> tuple[int, IntArray, FloatArray, BoolArray]:
-        """Return a linear row's columns in descending share per coefficient, these quotients, and the free of charge."""
+        """Return a linear row's columns in descending share per coefficient, the quotients, and what costs nothing."""
         row = self.coefficients[i][:, None]
         density = np.where(row > 0.0, self.shares / np.where(row > 0.0, row, 1.0), 0.0)
         order = np.argsort(-density, axis=0, kind="stable")
@@ -268,18 +270,17 @@ def bounded(gate: GateBounds, lower: BoolArray, upper: BoolArray, hint: FloatArr
     coefficients, room = gate.coefficients[:, free], gate.limits - gate.coefficients @ lower
     at = np.round(hint[free], DIGITS)
     prices = np.zeros(len(room))
-    best: Evidence | None = None
+    best = (np.inf, at, prices, np.zeros(len(free)))
     for step in range(STEPS):
         constant, slopes = gate.touching(parts, at)
         prices = price_rows(slopes, coefficients, room, prices)
         bound = constant + priced(slopes, coefficients, room, prices)
-        if best is None or bound < best.bound:
-            point, whole = np.zeros(len(lower)), np.zeros(len(lower))
-            point[free], whole[free] = at, slopes
-            best = Evidence(bound=bound, point=point, prices=prices, slopes=whole)
-        if best.bound <= target or (step > 1 and constant + float(slopes @ at) > target):
+        if bound < best[0]:
+            best = bound, at, prices, slopes
+        if best[0] <= target or (step > 1 and constant + float(slopes @ at) > target):
             break
         towards = fractional(slopes, coefficients, room, prices)
         at = np.round(at + 2.0 / (step + 3.0) * (towards - at), DIGITS)
-    assert best is not None
-    return best
+    point, whole = np.zeros(len(lower)), np.zeros(len(lower))
+    point[free], whole[free] = best[1], best[3]
+    return Evidence(bound=best[0], point=point, prices=best[2], slopes=whole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ BoolArray = NDArray[np.bool_]
 
 BLOCK = 1 << 14
 """Numbers of one block of points times rows: a few such blocks stay in the processor's cache."""
+STARTS = 8
+"""Points from which the first incumbent is sought."""
 LONGEST = 62
 """A box with more free columns than bits of an integer is not evaluated point by point."""
 
@@ -49,7 +51,7 @@ class GatePoints:
             share = chosen @ self._shares[varying, rows]
             share += self._shares[fixed, rows].sum(axis=0)
             if share.min() <= 0.0:
-                served &= (share > 0.0).all(axis=1)
+                np.logical_and(served, (share > 0.0).all(axis=1), out=served)
                 share[share <= 0.0] = 1.0
             if self._largest:
                 means = self._winners(points, np.concatenate([fixed, varying]), rows)
@@ -86,7 +88,8 @@ class Rows:
 
     def kept(self, points: BoolArray) -> BoolArray:
         """Return which of ``points`` (count, variables) keep every linear row."""
-        kept: BoolArray = (points @ self.matrix.T <= self.limits).all(axis=1)
+        activities: FloatArray = points.astype(np.float64) @ self.matrix.T
+        kept: BoolArray = np.logical_and.reduce(activities <= self.limits, axis=1)
         return kept
 
     def broken(self, lower: BoolArray, upper: BoolArray) -> int | None:
@@ -132,34 +135,54 @@ class Rows:
                 return None
         points = np.repeat(lower[None, :], len(picks), axis=0)
         points[:, free] = (picks[:, None] >> np.arange(len(free))) & 1 > 0
-        return points[self.kept(points)]
+        kept: BoolArray = points[self.kept(points)]
+        return kept
 
 
-def climb(
-    point: BoolArray,
-    value: float,
-    *,
+def climbed(
     gate: GatePoints,
     rows: Rows,
-    lower: BoolArray,
-    upper: BoolArray,
+    box: tuple[BoolArray, BoolArray],
+    start: BoolArray | None,
     halted: Callable[[], bool],
-) -> tuple[BoolArray, float]:
-    """Return a feasible point that no change of one column or swap of two improves, from a feasible one."""
-    while not halted():
-        free = upper & ~lower
-        inside, outside = np.flatnonzero(point & free), np.flatnonzero(~point & free)
-        out, into = np.meshgrid(inside, outside, indexing="ij")
-        near = np.repeat(point[None, :], len(inside) + len(outside) + out.size, axis=0)
-        singles = np.concatenate([inside, outside])
-        near[np.arange(len(singles)), singles] ^= True
-        swaps = np.arange(len(singles), len(near))
-        near[swaps, out.ravel()] = False
-        near[swaps, into.ravel()] = True
-        near = near[rows.kept(near)]
-        found = gate.values(near)
-        if not len(found) or found.max() <= value:
-            break
-        best = int(found.argmax())
-        point, value = near[best], float(found[best])
-    return point, value
+    *,
+    most: int | None,
+) -> Iterator[tuple[BoolArray, float]]:
+    """Yield good feasible points and their values.
+
+    Climbs from the given point, from the lower corner, and from the best single columns beside it, until ``halted``;
+    evaluates at most ``most`` points.
+    """
+    lower, upper = box
+    free = np.flatnonzero(upper & ~lower)
+    near = np.repeat(lower[None, :], 1 + len(free), axis=0)
+    near[1 + np.arange(len(free)), free] = True
+    if start is not None:
+        near = np.concatenate([start[None, :], near])
+    near = near[rows.kept(near)][:most]
+    values = gate.values(near)
+    for i in np.argsort(-values, kind="stable")[:STARTS]:
+        point, value, better = near[i], float(values[i]), values[i] > -np.inf
+        while better:
+            yield point, value
+            around = _neighbours(point, free)
+            around = around[rows.kept(around)]
+            if halted() or len(around) == 0 or (most is not None and gate.calls + len(around) > most):
+                break
+            found = gate.values(around)
+            best = int(found.argmax())
+            better = found[best] > value
+            point, value = around[best], float(found[best])
+
+
+def _neighbours(point: BoolArray, free: NDArray[np.int64]) -> BoolArray:
+    """Return the points that differ by one free column, or by a swap of two, (count, variables)."""
+    inside, outside = free[point[free]], free[~point[free]]
+    out, into = np.meshgrid(inside, outside, indexing="ij")
+    near = np.repeat(point[None, :], len(free) + out.size, axis=0)
+    singles = np.arange(len(free))
+    near[singles, free] ^= True
+    swaps = np.arange(len(free), len(near))
+    near[swaps, out.ravel()] = False
+    near[swaps, into.ravel()] = True
+    return near

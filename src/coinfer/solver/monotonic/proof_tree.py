@@ -10,7 +10,10 @@ from coinfer.solver.monotonic.program import FloatArray
 
 ROOT = 0
 MOST_NUMBERS = 5_000_000
-"""Prices that a proof may hold: about 100 MB in a file. A longer proof is given up."""
+"""Prices that a proof may hold: about 100 MB in a file. Boxes after that are not written down any more: those above
+them become leaves with the bound they had, so the proof stays true and shows less than the search."""
+NOWHERE = -1
+"""Position of a box that is below a leaf of the proof."""
 
 
 class ProofTree:
@@ -30,8 +33,8 @@ class ProofTree:
 
     def branch(self, at: int, variable: int, value: int) -> tuple[int, int]:
         """Split the open node ``at``; return the positions of ``x <= value`` and ``x >= value + 1``."""
-        if not self._keep:
-            return ROOT, ROOT
+        if not self._keep or at == NOWHERE:
+            return NOWHERE, NOWHERE
         below = len(self._nodes)
         self._nodes[at] = Branch(variable=int(variable), value=int(value), below=below, above=below + 1)
         self._nodes += [None, None]
@@ -39,20 +42,23 @@ class ProofTree:
 
     def leaf(self, at: int, leaf: BoxLeaf) -> None:
         """Close the open node ``at``."""
-        if self._keep:
+        if self._keep and at != NOWHERE:
             self._nodes[at] = leaf
+
+    @property
+    def full(self) -> bool:
+        """Whether no more boxes are written down."""
+        return self._keep and self._numbers > MOST_NUMBERS
 
     def table(self, prices: FloatArray) -> int:
         """Keep assignment prices; return their position."""
-        if self._keep:
+        if self._keep and not self.full:
             self._prices.append(prices)
             self._numbers += len(prices)
-            if self._numbers > MOST_NUMBERS:
-                self._keep, self._nodes, self._prices = False, [], []
         return len(self._prices) - 1
 
     def build(self) -> BoxProof | None:
-        """Return the tree with the prices that its leaves use; every node must be closed. ``None`` when given up."""
+        """Return the tree with the prices that its leaves use; every node must be closed."""
         if not self._keep:
             return None
         nodes = [node for node in self._nodes if node is not None]
