@@ -153,7 +153,7 @@ class Boxes:
                 bound=priced.bound,
                 prices=priced.prices,
                 row_prices=priced.row_prices,
-                table=self.tree.table(priced.prices),
+                table=box.table if box.at == NOWHERE else self.tree.table(priced.prices),
             )
         if box.bound <= self.threshold():
             self._leaf(at, box.bound, box.table, box.row_prices)

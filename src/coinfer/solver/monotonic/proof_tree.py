@@ -52,7 +52,7 @@ class ProofTree:
 
     def table(self, prices: FloatArray) -> int:
         """Keep assignment prices; return their position."""
-        if self._keep and not self.full:
+        if self._keep:
             self._prices.append(prices)
             self._numbers += len(prices)
         return len(self._prices) - 1
