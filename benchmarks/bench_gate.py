@@ -5,7 +5,8 @@ python -m benchmarks.bench_gate [--quick] [--json FILE]
 Instances: 2,000 prompts of 8 domains; each expert has an ability that grows with its size, a specialty in each domain,
 and luck with each prompt. Its share is the softmax of a score that follows its log-probability. ``moe2`` are experts
 from 0.5 to 70 billion parameters, ``moe2peer`` near-peers from 4 to 14; the energy of the chosen ones may be 15 or 30 %
-of that of all. Times are CPU seconds.
+of that of all. ``luck`` are near-peers with weak specialties and much luck, so that many choices are nearly as good:
+harder than the families that have a target. Times are CPU seconds.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ Bound = Callable[[BoolArray, BoolArray], float]
 
 def instance(family: str, experts: int, seed: int, budget: float) -> MonotonicProgram:
     """Return one instance; ``budget`` is the part of all energy that may be chosen."""
-    peers = family == "moe2peer"
-    rng = np.random.default_rng([seed, experts, peers])
+    peers, lucky = family != "moe2", family == "luck"
+    rng = np.random.default_rng([seed, experts, peers, *([1] if lucky else [])])
     size = rng.uniform(4.0, 14.0, experts) if peers else np.exp(rng.uniform(np.log(0.5), np.log(70.0), experts))
-    ability = (0.5 if peers else 0.2) * np.log(size) + 0.15 * rng.normal(size=experts)
-    specialty = 0.7 * rng.normal(size=(experts, DOMAINS))
+    ability = (0.5 if peers and not lucky else 0.2) * np.log(size) + 0.15 * rng.normal(size=experts)
+    specialty = (0.3 if lucky else 0.7) * rng.normal(size=(experts, DOMAINS))
     domain = rng.integers(DOMAINS, size=PROMPTS)
     difficulty = rng.normal(size=PROMPTS) + ability.mean()
-    luck = 0.5 * rng.normal(size=(PROMPTS, experts))
+    luck = (1.0 if lucky else 0.5) * rng.normal(size=(PROMPTS, experts))
     right = 1.0 / (1.0 + np.exp(-1.5 * (ability + specialty[:, domain].T - difficulty[:, None] + luck)))
     right = np.maximum(right, 1e-3)
     scores = np.log(right) + 0.5 * rng.normal(size=right.shape)
@@ -140,7 +141,7 @@ def timed(family: str, experts: int, budget: float, seeds: int) -> list[Row]:
     taken = [seconds for _, seconds in outcomes]
     proven = all(result.status is SearchStatus.OPTIMAL for result, _ in outcomes)
     name = f"{family} {budget:.0%}, {experts} experts"
-    target = TARGETS_S.get(experts)
+    target = None if family == "luck" else TARGETS_S[experts]
     rows = [
         Row(
             claim="proven optimum, median of seeds",
@@ -226,6 +227,9 @@ def main() -> None:
             for experts in sizes:
                 rows += timed(family, experts, budget, seeds)
             rows += compared(family, 14 if chosen.quick else 16, budget, 1 if chosen.quick else 3)
+    for experts in sizes[:2]:
+        rows += timed("luck", experts, 0.3, min(seeds, 5))
+    rows += compared("luck", 14 if chosen.quick else 16, 0.3, 1 if chosen.quick else 3)
     show(rows, chosen.json)
 
 

@@ -73,9 +73,6 @@ def test_from_texts_to_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert scored.gate_scores.shape == (90, 3)
     assert scored.quality == read_problem(folder / "problem.json").quality
 
-    deployed = json.loads((folder / "scored.json").read_text())
-    deployed["gate"] = "category"
-    (folder / "scored.json").write_text(json.dumps(deployed))
     assert run("plan", folder / "scored.json", "-o", folder / "plan.json") == 0
     capsys.readouterr()
     answers = folder / "answers.jsonl"

@@ -97,7 +97,7 @@ def test_calibration_prompts_keep_their_own_route(make_plan: Callable[..., Plan]
 def test_a_gate_must_know_every_selected_expert(make_plan: Callable[..., Plan], endpoint: Endpoint) -> None:
     """A gate for other experts is refused with the name of the one it does not know and of those it does."""
     plan = make_plan(dict.fromkeys(["a", "new"], endpoint))
-    with pytest.raises(PlanMismatch, match="the gate does not know expert 'new', which .* it was trained for a, b"):
+    with pytest.raises(PlanMismatch, match=r"the gate does not know expert 'new', which .* it was trained for a, b"):
         request_scores(keyword_gate("a", "b"), plan, [ask("1", "x")])
 
 

@@ -146,6 +146,9 @@ def test_a_branch_that_does_not_split_is_refused(change: dict[str, int]) -> None
     assert isinstance(root, Branch)
     with pytest.raises(CertificateError, match="branch 0: expected"):
         check_boxes(program, changed(proof, 0, msgspec.structs.replace(root, **change)))
+    for value in (int(program.upper[root.variable]), int(program.lower[root.variable]) - 1):
+        with pytest.raises(CertificateError, match="branch 0: expected a value that splits"):
+            check_boxes(program, changed(proof, 0, msgspec.structs.replace(root, value=value)))
 
 
 def test_a_changed_branch_is_refused_at_a_leaf_below_it() -> None:
@@ -246,6 +249,7 @@ def test_a_method_of_another_class_is_refused() -> None:
     [
         Cut(columns=(0, 1), limit=1, row=0),
         Cut(columns=(0, 1, 2), limit=1),
+        Cut(columns=(0, 1, 2), limit=1, row=0),
         Cut(columns=(0, 2), limit=1, row=5),
         Cut(columns=(0, 0), limit=1, row=0),
         Cut(columns=(0, 9), limit=1, row=0),

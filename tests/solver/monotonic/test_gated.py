@@ -149,9 +149,7 @@ def test_agrees_with_brute_force(seed: int) -> None:
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("seed", range(8))
 def test_the_bound_holds_at_every_early_stop(seed: int) -> None:
-    """However soon the search is stopped, nothing is worth more than its bound, its incumbent is worth what it says,
-    and its proof shows the bound.
-    """
+    """However soon the search stops, its bound holds, its proof shows it, and the incumbent is worth what it says."""
     rng = np.random.default_rng(100 + seed)
     for _ in range(12):
         program = random_program(rng)

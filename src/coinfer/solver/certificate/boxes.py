@@ -25,10 +25,11 @@ class BoxLeaf(Record, frozen=True, kw_only=True, tag_field="node", tag="box"):
         How the bound is re-evaluated. ``constraint``: constraint number ``constraint`` (linear rows first, in their
         order, then the others) cannot hold anywhere in the box; without a number, the sum of the linear rows
         ``rows``, each times its price, cannot. ``unserved``: row ``constraint`` of a facility
-        location or gate has no column in the box. ``vertex``: the objective at the upper corner (monotone).
+        location or gate has no column in the box. ``vertex``: the objective at the upper corner (monotone); for a
+        gate, at every feasible point of a small box.
         ``gains``: the objective at the lower corner plus the gains from there, priced (submodular). ``prices``:
         prices of the rows' assignment and of the linear rows (Lagrangian, facility location). ``mixed``:
-        F(upper, lower). ``shares``: the best ratio of each row over the box (gate), with priced linear rows.
+        F(upper, lower). ``shares``: lines above the ratios of a gate, touching at a point, with priced linear rows.
         A box that was not finished when a limit was hit is a leaf too, with the bound it had.
     bound
         No feasible point of the box is worth more: what the method shows, or more than that. Absent where it shows
@@ -36,7 +37,7 @@ class BoxLeaf(Record, frozen=True, kw_only=True, tag_field="node", tag="box"):
     constraint
         See ``method``.
     table
-        ``prices``: position in the proof's list of assignment prices.
+        ``prices`` and ``shares``: position in the proof's list of prices (for a gate: of points).
     rows, row_prices
         Linear rows with a price other than 0, and the prices, at least 0. Behind the linear rows of the program the
         proof's cuts go on with the numbers.
@@ -76,7 +77,8 @@ class BoxProof(Record, frozen=True, kw_only=True):
     nodes
         Branches and leaves; children stand behind their parent.
     prices
-        Assignment prices, one list with a number per row of the objective, shared by the leaves.
+        Assignment prices, one list with a number per row of the objective, shared by the leaves. For a gate: the
+        points where its lines touch, one number per variable.
     cuts
         Rows that the linear rows imply; leaves may price them.
     """

@@ -12,11 +12,10 @@ feasible point opens is opened. Then, by the leaf's method:
     :math:`\hat x` (a number from 0 to 1 for each variable) at which the majorant touches.
 
 With :math:`L` the open and :math:`F` the free columns, every row of the objective has, for its mean over the box, the
-majorants that :mod:`coinfer.solver.monotonic.gated_bound` proves: *best* (the largest mean, found here by the prefix
-of the free columns in descending value), *chord* and, for each reference of :data:`REFERENCES`, *split*. The least of
-them at :math:`\hat x` is taken, with its slope. The objective is at most the sum of these tangents, and its maximum
-over the box and the linear rows is at most the priced one. Sums are floats; each bound is raised by :data:`MARGIN`
-times the size of the objective, which is above their rounding.
+majorants that :mod:`coinfer.solver.monotonic.gated_bound` proves: *best*, *chord*, and *split* for each reference. The
+least of them at :math:`\hat x` is taken, with its slope. The objective is at most the sum of these tangents, and its
+maximum over the box and the linear rows is at most the priced one. Sums are floats; each bound is raised by
+:data:`MARGIN` times the size of the objective, which is above their rounding.
 """
 
 from __future__ import annotations
@@ -28,20 +27,19 @@ from numpy.typing import NDArray
 
 from coinfer.errors import CertificateError
 from coinfer.solver.certificate.boxes import BoxLeaf
+from coinfer.solver.certificate.gated_lines import GateLines
 from coinfer.solver.monotonic.program import FloatArray, GatedMean, IntArray, LinearRows, MonotonicProgram
 
 BoolArray = NDArray[np.bool_]
 
-REFERENCES = (0.0, 0.3)
-"""Where the references of *split* stand, from the mean of the lower corner (0) to the largest over the box (1)."""
-CHORD_ROWS = 2
-"""Most linear rows that limit the open shares."""
 LEAST_MAJORANT = 1e-3
 """Below this part of the largest mean, a majorant is left out where its logarithm is wanted."""
 TIE = 1e-9
 """A later majorant replaces an earlier one when it is lower by more than this part of the largest mean."""
 MARGIN = 5e-12
 """Relative to :func:`size`: more than the rounding of any sum here."""
+BLOCK = 1 << 14
+"""Numbers of one block of points times rows."""
 MOST_POINTS = 4096
 """Most feasible points of a box that a leaf may have evaluated one by one."""
 
@@ -92,35 +90,29 @@ class _GateLeaves:
         self._shares = objective.shares / np.where(top > 0.0, top, 1.0)
         self._matrix, self._limits = program.rows.coefficients, program.row_limits
         self._margin = MARGIN * size(objective)
-        self._falling = np.argsort(-objective.values, axis=1, kind="stable")
         self._preferred = np.argsort(-objective.shares, axis=1, kind="stable")
-        plain = (self._matrix >= 0.0).all(axis=1) & ((self._matrix > 0.0).sum(axis=1) * 2 > program.variables)
-        self._chords = [int(i) for i in np.flatnonzero(plain)[:CHORD_ROWS]]
-        self._densest = {i: self._by_density(self._matrix[i]) for i in self._chords}
-
-    def _by_density(self, row: FloatArray) -> IntArray:
-        """Return the columns in descending share per coefficient of a linear row, (rows, variables)."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            density = np.where(row > 0.0, self._shares / row, np.inf)
-        return np.argsort(-density, axis=1, kind="stable")
+        self._lines = GateLines(objective, self._shares, self._matrix, self._limits)
 
     def __call__(self, leaf: BoxLeaf, lower: IntArray, upper: IntArray) -> float | None:
         """Return the bound that ``leaf`` shows of its box."""
         if leaf.method == "constraint":
-            return self._constraint(leaf.constraint, lower > 0, upper > 0)
+            self._check_constraint(leaf.constraint, lower > 0, upper > 0)
+            return None
         if leaf.method not in ("unserved", "vertex", "shares"):
             raise CertificateError(f"the method {leaf.method!r} is none of a deployed gate")
         box = self._narrowed(lower > 0, upper > 0)
         if box is None:
             return None
         if leaf.method == "unserved":
-            return self._unserved(leaf.constraint, box[1])
+            self._check_unserved(leaf.constraint, box[1])
+            return None
         if leaf.method == "vertex":
             return self._each_point(*box)
         return self._priced(leaf, *box)
 
     def _least(self, lower: BoolArray, upper: BoolArray) -> FloatArray:
-        return np.maximum(self._matrix, 0.0) @ lower + np.minimum(self._matrix, 0.0) @ upper
+        least: FloatArray = np.maximum(self._matrix, 0.0) @ lower + np.minimum(self._matrix, 0.0) @ upper
+        return least
 
     def _narrowed(self, lower: BoolArray, upper: BoolArray) -> tuple[BoolArray, BoolArray] | None:
         """Return the box without what the linear rows exclude; ``None`` when nothing is left."""
@@ -140,13 +132,13 @@ class _GateLeaves:
                 return lower, upper
             lower, upper = lower | forced, upper & ~shut
 
-    def _constraint(self, row: int | None, lower: BoolArray, upper: BoolArray) -> None:
+    def _check_constraint(self, row: int | None, lower: BoolArray, upper: BoolArray) -> None:
         if row is None or not 0 <= row < len(self._limits):
             raise CertificateError(f"expected a linear row from 0 to {len(self._limits) - 1}; found {row}")
         if not self._least(lower, upper)[row] > self._limits[row]:
             raise CertificateError(f"linear row {row} can hold in the box")
 
-    def _unserved(self, row: int | None, upper: BoolArray) -> None:
+    def _check_unserved(self, row: int | None, upper: BoolArray) -> None:
         shares = self._objective.shares
         if row is None or not 0 <= row < len(shares):
             raise CertificateError(f"expected a row of the objective from 0 to {len(shares) - 1}; found {row}")
@@ -174,22 +166,34 @@ class _GateLeaves:
         """Return the objective of points, (count, variables); ``-inf`` where some row has no share."""
         objective = self._objective
         total, served = np.zeros(len(points)), np.ones(len(points), dtype=np.bool_)
-        whole = points.astype(np.float64)
-        for part in range(0, len(self._shares), 128):
-            rows = slice(part, part + 128)
-            own, values = self._shares[rows], objective.values[rows]
-            share = whole @ own.T
+        held = points.all(axis=0)
+        loose = points.any(axis=0) & ~held
+        differing = points[:, loose].astype(np.float64)
+        step = max(16, BLOCK // max(1, len(points)))
+        for part in range(0, len(self._shares), step):
+            rows = slice(part, part + step)
+            own = self._shares[rows]
+            share = differing @ own[:, loose].T + own[:, held].sum(axis=1)
             served &= (share > 0.0).all(axis=1)
             if objective.rule == "largest":
-                order = self._preferred[rows]
-                first = (points[:, order] & (np.take_along_axis(own, order, 1) > 0.0)).argmax(axis=2)
-                winner = np.take_along_axis(order, first.T, 1)
-                means = np.take_along_axis(values, winner, 1).T
+                means = self._winners(points, rows)
             else:
-                means = (whole @ (own * values).T) / np.where(share > 0.0, share, 1.0)
-                means = np.where(share > 0.0, means, 1.0)
-            total += (np.log(means) if objective.mean == "log" else means) @ objective.weights[rows]
+                own = own * objective.values[rows]
+                means = differing @ own[:, loose].T + own[:, held].sum(axis=1)
+                np.divide(means, share, out=means, where=share > 0.0)
+            if objective.mean == "log":
+                means[~served] = 1.0
+                np.log(means, out=means)
+            total += means @ objective.weights[rows]
         return np.where(served, total, -np.inf)
+
+    def _winners(self, points: BoolArray, rows: slice) -> FloatArray:
+        """Return the value of the column that serves each row, (points, rows); any value where there is none."""
+        order = self._preferred[rows]
+        able = np.take_along_axis(self._shares[rows], order, 1) > 0.0
+        first = (points[:, order] & able).argmax(axis=2)
+        winner = np.take_along_axis(order, first.T, 1)
+        return np.take_along_axis(self._objective.values[rows], winner, 1).T
 
     def _priced(self, leaf: BoxLeaf, lower: BoolArray, upper: BoolArray) -> float | None:
         """Return the priced bound of a box."""
@@ -198,8 +202,7 @@ class _GateLeaves:
         if not shares[:, upper].any(axis=1).all():
             return None
         free = np.flatnonzero(upper & ~lower)
-        majorants = self._winning if self._objective.rule == "largest" else self._mixed
-        best, lines = majorants(lower, upper, free)
+        best, lines = self._lines.over(lower, upper, free)
         height, which = best.copy(), np.full(len(best), -1)
         for k, (base, slopes) in enumerate(lines):
             here = base + slopes @ point[free]
@@ -237,79 +240,3 @@ class _GateLeaves:
         if not (np.isfinite(prices).all() and (prices >= 0.0).all()):
             raise CertificateError("expected finite row prices of at least 0")
         return prices
-
-    def _mixed(
-        self, lower: BoolArray, upper: BoolArray, free: IntArray
-    ) -> tuple[FloatArray, list[tuple[FloatArray, FloatArray]]]:
-        """Return the largest mean of each row and the lines *chord* and *split* of the rule ``proportional``."""
-        values, whole = self._objective.values, self._shares
-        share = whole[:, lower].sum(axis=1)
-        product = (whole[:, lower] * values[:, lower]).sum(axis=1)
-        own, worth = whole[:, free], values[:, free]
-        everything = share + own.sum(axis=1)
-        held = share > 0.0
-        at_lower = np.where(
-            held, product / np.where(held, share, 1.0), (product + (own * worth).sum(axis=1)) / everything
-        )
-        best = self._best_prefix(upper & ~lower, share, product)
-        most = everything
-        for i in self._chords:
-            most = np.minimum(most, share + self._knapsack(i, upper & ~lower, float(self._matrix[i] @ lower)))
-        most = np.maximum(most, np.where(held, share, np.finfo(np.float64).tiny))
-        lines = [(best + (product - best * share) / most, own * (worth - best[:, None]) / most[:, None])]
-        for part in REFERENCES:
-            reference = at_lower + part * (best - at_lower)
-            surplus = own * (worth - reference[:, None])
-            least = np.maximum(share[:, None] + own, np.finfo(np.float64).tiny)
-            slopes = np.where(surplus > 0.0, surplus / least, surplus / most[:, None])
-            lines.append((reference + np.minimum(product - reference * share, 0.0) / most, slopes))
-        return best, lines
-
-    def _best_prefix(self, free: BoolArray, share: FloatArray, product: FloatArray) -> FloatArray:
-        """Return each row's largest mean over the box: some prefix of the free columns in descending value gives it."""
-        order = self._falling
-        shares = np.where(free[order], np.take_along_axis(self._shares, order, 1), 0.0)
-        worth = np.take_along_axis(self._objective.values, order, 1)
-        shares = np.concatenate([share[:, None], shares], axis=1).cumsum(axis=1)
-        products = np.diff(shares, axis=1) * worth
-        products = np.concatenate([product[:, None], products], axis=1).cumsum(axis=1)
-        means = np.where(shares > 0.0, products / np.where(shares > 0.0, shares, 1.0), -np.inf)
-        best: FloatArray = means.max(axis=1)
-        return best
-
-    def _knapsack(self, i: int, free: BoolArray, used: float) -> FloatArray:
-        """Return the most share that each row of the objective can add within linear row ``i``."""
-        order, row = self._densest[i], self._matrix[i]
-        costs = np.where(free[order], row[order], 0.0)
-        left = np.maximum(self._limits[i] - used - (costs.cumsum(axis=1) - costs), 0.0)
-        parts = np.where(costs > 0.0, np.minimum(left / np.where(costs > 0.0, costs, 1.0), 1.0), 1.0)
-        shares = np.where(free[order], np.take_along_axis(self._shares, order, 1), 0.0)
-        most: FloatArray = (shares * parts).sum(axis=1)
-        return most
-
-    def _winning(
-        self, lower: BoolArray, upper: BoolArray, free: IntArray
-    ) -> tuple[FloatArray, list[tuple[FloatArray, FloatArray]]]:
-        """Return the best value of each row and the lines *chord* and *split* of the rule ``largest``."""
-        objective, order = self._objective, self._preferred
-        rows, columns = objective.values.shape
-        served = np.take_along_axis(objective.shares, order, 1) > 0.0
-        worth = np.take_along_axis(objective.values, order, 1)
-        held = served & lower[order]
-        settled = np.where(held.any(axis=1), held.argmax(axis=1), columns)
-        can_win = served & upper[order] & (np.arange(columns) < settled[:, None])
-        each, first = np.arange(rows), can_win.argmax(axis=1)
-        contested = can_win[each, first]
-        at_lower = worth[each, np.where(settled < columns, np.minimum(settled, columns - 1), first)]
-        best = np.maximum(at_lower, np.where(can_win, worth, -np.inf).max(axis=1))
-        chord = np.zeros((rows, columns))
-        leader = order[each, first]
-        chord[each[contested], leader[contested]] = (worth[each, first] - best)[contested]
-        lines = [(best, chord[:, free])]
-        wins = np.zeros((rows, columns), dtype=np.bool_)
-        np.put_along_axis(wins, order, can_win, axis=1)
-        for part in REFERENCES:
-            reference = at_lower + part * (best - at_lower)
-            above = np.maximum(objective.values - reference[:, None], 0.0)
-            lines.append((reference, np.where(wins, above, 0.0)[:, free]))
-        return best, lines

@@ -87,13 +87,15 @@ def encoder(tmp_path: Path) -> Path:
 
 def test_padding_has_no_part_in_an_embedding(encoder: Path) -> None:
     """A text has the same embedding alone and beside longer ones, in whatever order they come."""
-    made = EmbeddingModel(str(encoder), batch_texts=2)
-    together = made.features(["cat", "the cat sleeps on a sofa .", "integer programs have bounds .", ""])
+    texts = ["cat", "the cat sleeps on a sofa .", "integer programs have bounds .", ""]
+    made = EmbeddingModel(str(encoder))
+    together = made.features(texts)
 
     assert together.shape == (4, made.dimension) == (4, 16)
     assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
-    alone = [made.features([text])[0] for text in ("cat", "the cat sleeps on a sofa .")]
-    np.testing.assert_allclose(together[:2], alone, atol=1e-6)
+    np.testing.assert_allclose(together, [made.features([text])[0] for text in texts], atol=1e-6)
+    turned = EmbeddingModel(str(encoder), batch_texts=3).features(texts[::-1])
+    np.testing.assert_allclose(together[::-1], turned, atol=1e-6)
     assert not np.allclose(together[0], together[1], atol=1e-2)
 
 

@@ -60,13 +60,25 @@ def test_the_same_seed_gives_the_same_gate(instance: Callable[..., Any], options
     """Two trainings agree to the last bit, another seed does not, and the threads of the process stay as they were."""
     features, quality = instance(0, prompts=60, experts=3)
     before = torch.get_num_threads()
+    torch.set_num_threads(2)
     first, again = (train_gate(features, quality, options=options).scores(features) for _ in range(2))
     other = train_gate(features, quality, options=dataclasses.replace(options, seed=1)).scores(features)
 
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
     assert np.isfinite(first).all()
+
+
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_shift_and_scale_of_features_do_not_matter(instance: Callable[..., Any], hidden: int) -> None:
+    """Features in another unit and from another origin make the same choices."""
+    features, quality = instance(0, prompts=60)
+    options = dataclasses.replace(QUICK, hidden=hidden)
+    plain = train_gate(features, quality, options=options).scores(features)
+    moved = 10.0 * features.astype(np.float64) + 7.0
+    np.testing.assert_allclose(train_gate(moved, quality, options=options).scores(moved), plain, atol=0.02)
 
 
 def test_a_hidden_layer_learns_what_a_line_cannot() -> None:

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 from coinfer.models.selection.gate.fit import Rows, scores_of
-from coinfer.models.selection.gate.loss import UNITS, FloatArray, Objective, sample_subsets, subset_losses
+from coinfer.models.selection.gate.loss import UNITS, BoolArray, FloatArray, Objective, sample_subsets, subset_losses
 from coinfer.models.selection.gate.train import MOST_SUBSETS, TrainedGate, fit_for_each
 from coinfer.records import Record
 
@@ -97,7 +97,7 @@ class GateReport(Record, frozen=True, kw_only=True):
 
 def preservation_regret(
     gate: TrainedGate, *, most_subsets: int = MOST_SUBSETS
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+) -> tuple[BoolArray, FloatArray, FloatArray]:
     """Train a gate for each sampled subset and compare.
 
     Parameters
@@ -109,7 +109,7 @@ def preservation_regret(
 
     Returns
     -------
-    The subsets, (subsets, experts), of ones and zeros with the full set first; the regret of each on the prompts the
+    The subsets, (subsets, experts), the full set first; the regret of each on the prompts the
     gate learned from, and on those held out, (subsets,) each.
     """
     options = gate.options
@@ -121,7 +121,7 @@ def preservation_regret(
         alone = np.stack([scores_of(layers, rows.features) for layers in own])
         return subset_losses(gate.scores(rows.features), *there) - subset_losses(alone, *there)
 
-    return subsets.astype(np.float64), regret(gate.training), regret(gate.heldout)
+    return subsets, regret(gate.training), regret(gate.heldout)
 
 
 def report_on(gate: TrainedGate, experts: tuple[str, ...], *, most_subsets: int = MOST_SUBSETS) -> GateReport:
@@ -160,7 +160,7 @@ def report_on(gate: TrainedGate, experts: tuple[str, ...], *, most_subsets: int 
     )
 
 
-def _summary(subsets: FloatArray, regret: FloatArray, experts: tuple[str, ...]) -> SubsetRegret:
+def _summary(subsets: BoolArray, regret: FloatArray, experts: tuple[str, ...]) -> SubsetRegret:
     worst = int(regret.argmax())
     return SubsetRegret(
         mean=float(regret.mean()),
