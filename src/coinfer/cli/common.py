@@ -33,6 +33,8 @@ def add_solver_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--time-limit", type=float, metavar="S", help="seconds for search and proof together")
     group.add_argument("--nodes", type=int, metavar="N", help="most nodes of the search tree")
     group.add_argument("--gap", type=float, default=0.0, metavar="G", help="relative gap that is good enough")
+    group.add_argument("--absolute-gap", type=float, default=0.0, metavar="G", help="the same, in units of the value")
+    group.add_argument("--oracle-calls", type=int, metavar="N", help="most points evaluated (monotonic engine)")
     group.add_argument("--threads", type=int, default=1, help="default: 1, which keeps a solve repeatable")
     group.add_argument("--seed", type=int, default=0)
 
@@ -59,7 +61,9 @@ def limits_from(arguments: argparse.Namespace) -> Limits:
     return Limits(
         time_s=arguments.time_limit,
         nodes=arguments.nodes,
+        oracle_calls=arguments.oracle_calls,
         relative_gap=arguments.gap,
+        absolute_gap=arguments.absolute_gap,
         threads=arguments.threads,
         seed=arguments.seed,
     )

@@ -140,7 +140,8 @@ class Plan(Document, frozen=True, kw_only=True):
     deployments
         The selected experts and their endpoints.
     alternatives
-        Values that other figures of the same decision have: ``oracle`` and ``category`` quality, side by side.
+        What the same selection is worth to other routers, side by side: ``oracle`` and ``category``, and ``gate``
+        where the problem has the scores of a gate.
     notes
         Options that left the menu before planning, each with its reason, and what else a reader should know.
     engine
