@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from coinfer.errors import Plain, ProblemError
 from coinfer.models.selection.data import SCORED, SelectionProblem
 from coinfer.models.selection.deployed import gate_shares
-from coinfer.models.selection.formulate import formulate, variables_of
-from coinfer.models.selection.units import Units, units
+from coinfer.models.selection.formulate import formulate
+from coinfer.models.selection.units import Units, answerable, units
 from coinfer.records import Matrix
 from coinfer.solver.monotonic.program import (
     Constraint,
@@ -85,8 +85,7 @@ def monotonic_program(problem: SelectionProblem) -> MonotonicProgram:
         objective: FacilityLocation | GatedMean = FacilityLocation(values=value, weights=parts.weight)
     else:
         shares = _shares(problem, parts, allowed)
-        filled = np.where(allowed, parts.value, np.nanmin(np.where(allowed, parts.value, np.nan), axis=1)[:, None])
-        objective = _gated(problem, np.nan_to_num(filled), shares, parts.weight)
+        objective = _gated(problem, parts.value, shares, parts.weight)
         constraints += _mean_limits(problem, parts, shares)
     return MonotonicProgram(lower=lower, upper=upper, objective=objective, constraints=tuple(constraints))
 
@@ -109,11 +108,12 @@ def _selection_only(problem: SelectionProblem) -> SelectionProblem:
 
 
 def _allowed(problem: SelectionProblem, parts: Units) -> BoolArray:
-    """Return True, (units, experts), for pairs that may be routed; a forbidden expert has none."""
-    variables = variables_of(problem, parts)
-    allowed = np.zeros(parts.value.shape, dtype=bool)
-    allowed[variables.unit, variables.expert] = True
-    return allowed
+    """Return True, (units, experts), for pairs of which the expert may answer the unit once it is selected."""
+    able = {
+        category: [answerable(problem, expert, category) for expert in problem.experts]
+        for category in set(parts.category)
+    }
+    return np.array([able[category] for category in parts.category])
 
 
 def _rows(program: MixedIntegerProgram, count: int) -> LinearRows:
