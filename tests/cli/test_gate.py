@@ -12,6 +12,7 @@ import pytest
 from coinfer.cli import main
 from coinfer.models.problem import read_problem
 from coinfer.models.selection.gate import read_gate
+from coinfer.planner.plan import read_plan
 
 pytest.importorskip("torch")
 
@@ -73,7 +74,16 @@ def test_from_texts_to_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert scored.gate_scores.shape == (90, 3)
     assert scored.quality == read_problem(folder / "problem.json").quality
 
+    assert scored.gate_report == gate.report
     assert run("plan", folder / "scored.json", "-o", folder / "plan.json") == 0
+    assert run("verify", folder / "scored.json", folder / "plan.json") == 0
+    assert read_plan(folder / "plan.json").gate_report == gate.report
+    for kind in ("softmax", "top_1"):
+        deployed = folder / f"{kind}.json"
+        deployed.write_text(json.dumps(json.loads((folder / "scored.json").read_text()) | {"gate": kind}))
+        assert run("plan", deployed, "-o", folder / "deployed.json") == 0
+        assert run("verify", deployed, folder / "deployed.json") == 0
+        assert "is optimal" in capsys.readouterr().out
     capsys.readouterr()
     answers = folder / "answers.jsonl"
     asked = ("run", folder / "plan.json", folder / "new.jsonl", "--gate", folder / "gate.json", "--answers", answers)

@@ -76,7 +76,9 @@ def execute(arguments: argparse.Namespace) -> int:
     written = [arguments.output, gates.write_gate(arguments.output, gate)]
     if arguments.problem_out is not None:
         scores = gates.crossed_scores(features, quality, options=options, weights=weights)
-        scored = msgspec.structs.replace(problem, quality=Matrix(quality), gate_scores=Matrix(scores))
+        scored = msgspec.structs.replace(
+            problem, quality=Matrix(quality), gate_scores=Matrix(scores), gate_report=report
+        )
         written += [arguments.problem_out, write_problem(arguments.problem_out, scored)]
     return _finish(arguments, gate, [str(path) for path in written if path is not None])
 

@@ -100,6 +100,7 @@ def plan(
         predictions=predictions(problem, found.decision, evaluation, profile),
         deployments=deployments(problem, found.decision),
         alternatives={name: value for name, value in values.items() if value is not None},
+        gate_report=problem.gate_report,
         notes=(*notes(problem), *found.notes),
         engine=found.engine,
         seconds=time.perf_counter() - began,

@@ -10,6 +10,7 @@ import msgspec
 from coinfer import jsonfile
 from coinfer.models.endpoint import Endpoint
 from coinfer.models.problem import Decision
+from coinfer.models.selection.gate_report import GateReport
 from coinfer.records import Document, Record
 from coinfer.solver.certificate.boxes import BoxProof
 from coinfer.solver.certificate.tree import BoundProof
@@ -142,6 +143,9 @@ class Plan(Document, frozen=True, kw_only=True):
     alternatives
         What the same selection is worth to other routers, side by side: ``oracle`` and ``category``, and ``gate``
         where the problem has the scores of a gate.
+    gate_report
+        How good the gate behind the problem's scores is: its regret over subsets of the experts, measured when it was
+        trained; absent where the problem has none. ``verify`` only compares it with the problem.
     notes
         Options that left the menu before planning, each with its reason, and what else a reader should know.
     engine
@@ -165,6 +169,7 @@ class Plan(Document, frozen=True, kw_only=True):
     coinfer_version: str
     profile_sha256: str | None = None
     alternatives: dict[str, float] = msgspec.field(default_factory=dict)
+    gate_report: GateReport | None = None
     notes: tuple[str, ...] = ()
 
 

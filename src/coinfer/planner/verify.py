@@ -135,6 +135,8 @@ def _check_figures(problem: Problem, plan: Plan, evaluation: Evaluation) -> None
         if name not in plan.alternatives:
             raise CertificateError(f"alternatives.{name}: is missing")
         _same(f"alternatives.{name}", plan.alternatives[name], figure)
+    if plan.gate_report != problem.gate_report:
+        raise CertificateError("gate_report: it is not the one of the problem")
     if plan.deployments != deployments(problem, plan.decision):
         raise CertificateError("deployments: they are not the selected experts with the endpoints of the problem")
 

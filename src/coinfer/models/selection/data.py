@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from coinfer.errors import Plain, ProblemError
+from coinfer.models.selection.gate_report import GateReport
 from coinfer.models.selection.parts import Basis, Budgets, Category, CostOfPass, Device, Expert, Prompt
 from coinfer.models.selection.validate import LARGEST, among, amount, unique
 from coinfer.records import Document, Matrix
@@ -60,6 +61,8 @@ class SelectionProblem(Document, frozen=True, kw_only=True, tag_field="kind", ta
     gate_scores
         (prompts, experts): what the deployed gate says of each expert (logits). Needed by the gates ``softmax`` and
         ``top_1``; with another gate, the value under ``top_1`` is reported beside the plan's.
+    gate_report
+        How good the gate behind the scores is, its regret over subsets of the experts among it; only with scores.
     objective
         What :func:`coinfer.models.selection.values.values` states for each prompt and expert, and a plan has the
         largest mean of. ``quality``: the quality. ``energy_j``: minus the energy of the request, without idle power.
@@ -92,6 +95,7 @@ class SelectionProblem(Document, frozen=True, kw_only=True, tag_field="kind", ta
     budgets: Budgets
     gate: Gate
     gate_scores: Matrix | None = None
+    gate_report: GateReport | None = None
     objective: Objective = "quality"
     cost_of_pass: CostOfPass | None = None
     quality_floor: float | None = None
@@ -168,7 +172,9 @@ def _objective(problem: SelectionProblem) -> None:
 
 
 def _gate(problem: SelectionProblem) -> None:
-    """Check that a gate that follows scores has them."""
+    """Check that a gate that follows scores has them, and that a report has the scores it is about."""
+    if problem.gate_report is not None and problem.gate_scores is None:
+        raise ProblemError("gate_report", expected="gate_scores, which it is about", found=Plain("none"))
     if problem.gate_scores is not None:
         _matrix("gate_scores", problem.gate_scores, problem)
     elif problem.gate in SCORED:

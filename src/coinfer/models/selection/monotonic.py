@@ -100,6 +100,7 @@ def _selection_only(problem: SelectionProblem) -> SelectionProblem:
         quality=Matrix(np.zeros((len(prompts), len(problem.experts)))),
         gate="category",
         gate_scores=None,
+        gate_report=None,
         objective="quality",
         cost_of_pass=None,
         quality_floor=None,

@@ -1,6 +1,6 @@
 r"""Monotonic programs: maximise over the integer points of a box.
 
-.. math:: \max\; f(x) \quad\text{s.t.}\quad x \in \{l, \dots, u\} \subset \mathbb{Z}^n,\; x \text{ satisfies every constraint}
+.. math:: \max\; f(x) \quad\text{s.t.}\quad x \in \{l, \dots, u\} \subset \mathbb{Z}^n,\; \text{every constraint}
 
 The objective belongs to one of six classes, from the strongest bound to the weakest: :class:`FacilityLocation`,
 :class:`Submodular`, :class:`Monotone`, :class:`MixedMonotone`, :class:`Difference`; and :class:`GatedMean` for a

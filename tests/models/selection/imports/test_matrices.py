@@ -18,6 +18,7 @@ from coinfer.errors import CoinferError, InputError
 from coinfer.models.problem import read_problem
 from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.imports import ImportOptions, import_csv, import_npz, write_problem
+from coinfer.records import Matrix
 from coinfer.testing.selection import selection_problems
 
 QUALITY = "prompt,category,small,large\np1,chat,0.4,0.9\np2,code,1,true\n"
@@ -230,6 +231,7 @@ def test_a_written_problem_is_the_same_when_read(tmp_path: Path, prompts: int) -
     """Small matrices stand in the JSON file, large ones beside it; the problem is the same either way."""
     quality = np.random.default_rng(0).random((2, prompts))
     problem = import_npz([save(tmp_path, Q=quality, M=np.array(["a", "b"]))], PLAIN).problem
+    problem = msgspec.structs.replace(problem, gate_scores=Matrix(quality.T - 0.5))
     beside = write_problem(tmp_path / "p.json", problem)
 
     assert (beside is None) == (prompts == 2)
@@ -237,7 +239,7 @@ def test_a_written_problem_is_the_same_when_read(tmp_path: Path, prompts: int) -
     found = read_problem(tmp_path / "p.json")
     assert found == problem
     assert beside is None or jsonfile.sha256(found) == jsonfile.sha256(
-        msgspec.structs.replace(problem, quality=found.quality)
+        msgspec.structs.replace(problem, quality=found.quality, gate_scores=found.gate_scores)
     )
 
 

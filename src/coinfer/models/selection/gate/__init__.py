@@ -14,9 +14,9 @@ from coinfer.models.selection.gate.features import Featurizer as Featurizer
 from coinfer.models.selection.gate.features import HashedWords as HashedWords
 from coinfer.models.selection.gate.features import featurizer as featurizer
 from coinfer.models.selection.gate.options import TrainingOptions as TrainingOptions
-from coinfer.models.selection.gate.regret import GateReport as GateReport
-from coinfer.models.selection.gate.regret import SubsetRegret as SubsetRegret
 from coinfer.models.selection.gate.regret import preservation_regret as preservation_regret
 from coinfer.models.selection.gate.regret import report_on as report_on
 from coinfer.models.selection.gate.train import TrainedGate as TrainedGate
 from coinfer.models.selection.gate.train import train_gate as train_gate
+from coinfer.models.selection.gate_report import GateReport as GateReport
+from coinfer.models.selection.gate_report import SubsetRegret as SubsetRegret

@@ -16,8 +16,8 @@ from coinfer.errors import InputError, Plain
 from coinfer.models.selection.gate.features import FeatureDescription, Featurizer, featurizer
 from coinfer.models.selection.gate.fit import scores_of
 from coinfer.models.selection.gate.loss import FloatArray
-from coinfer.models.selection.gate.regret import GateReport
 from coinfer.models.selection.gate.train import TrainedGate
+from coinfer.models.selection.gate_report import GateReport
 from coinfer.models.selection.validate import unique
 from coinfer.records import ArrayReference, Document, Matrix, Record
 

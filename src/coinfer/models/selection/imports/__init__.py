@@ -27,19 +27,19 @@ MOST_INLINE_NUMBERS = 20_000
 
 
 def write_problem(path: str | os.PathLike[str], problem: SelectionProblem) -> Path | None:
-    """Write a problem file; a large quality matrix goes to an ``.npz`` file beside it.
+    """Write a problem file; large matrices, quality and the scores of a gate, go to an ``.npz`` file beside it.
 
     Parameters
     ----------
     path
-        The JSON file. The array's file has its name with the suffix ``.quality.npz``.
+        The JSON file. The arrays' file has its name with the suffix ``.quality.npz``.
     problem
         The problem.
 
     Returns
     -------
     Path or None
-        The ``.npz`` file; ``None`` where the matrix stands in the JSON file.
+        The ``.npz`` file; ``None`` where they stand in the JSON file.
 
     Raises
     ------
@@ -47,15 +47,23 @@ def write_problem(path: str | os.PathLike[str], problem: SelectionProblem) -> Pa
         If a file cannot be written.
     """
     file = Path(path)
-    array = problem.quality.array
-    if array.size <= MOST_INLINE_NUMBERS:
+    matrices = {"quality": problem.quality}
+    if problem.gate_scores is not None:
+        matrices["gate_scores"] = problem.gate_scores
+    if problem.quality.array.size <= MOST_INLINE_NUMBERS:
         jsonfile.write(file, problem)
         return None
     beside = file.with_suffix(".quality.npz")
     with jsonfile.atomic(beside) as temporary:
         with temporary.open("wb") as stream:
-            np.savez_compressed(stream, quality=array)
+            if problem.gate_scores is None:
+                np.savez_compressed(stream, quality=problem.quality.array)
+            else:
+                np.savez_compressed(stream, quality=problem.quality.array, gate_scores=problem.gate_scores.array)
         digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
-    source = ArrayReference(file=beside.name, array="quality", sha256=digest)
-    jsonfile.write(file, msgspec.structs.replace(problem, quality=Matrix(array, source=source)))
+    referring = {
+        name: Matrix(matrix.array, source=ArrayReference(file=beside.name, array=name, sha256=digest))
+        for name, matrix in matrices.items()
+    }
+    jsonfile.write(file, msgspec.structs.replace(problem, **referring))
     return beside
