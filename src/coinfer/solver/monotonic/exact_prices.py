@@ -89,9 +89,7 @@ class ExactPrices:
         bound = float(prices.sum()) + float(row_prices @ left) + float(np.maximum(reduced, 0.0).sum())
         gains = np.maximum(above - base, 0.0).sum(axis=1)
         relaxed = None if found.point is None else found.point[free]
-        return Priced(
-            bound=bound, prices=prices, row_prices=row_prices, reduced=reduced, gains=gains, relaxed=relaxed
-        )
+        return Priced(bound=bound, prices=prices, row_prices=row_prices, reduced=reduced, gains=gains, relaxed=relaxed)
 
     def _shows_empty(self, row_prices: FloatArray, inside: BoolArray, outside: BoolArray) -> bool:
         """Return True when the priced sum of the rows is out of reach of the box, whatever rounding does."""
