@@ -13,6 +13,7 @@ import pytest
 import coinfer
 from coinfer.cli import main
 from coinfer.cli.app import VERBS
+from coinfer.cli.schema import FILES, LINES
 
 HEAVY = (
     "torch",
@@ -106,7 +107,7 @@ def test_plan_and_verify(problem: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "proven optimal" in said
     assert "large" in said
     assert run("verify", problem, plan) == 0
-    assert "Proven: value 0.65 is optimal." in capsys.readouterr().out
+    assert "Proven: mean quality 0.65 is optimal." in capsys.readouterr().out
 
 
 def test_json_output_is_one_object(problem: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,13 +168,24 @@ def test_an_output_that_cannot_be_written_is_named(problem: Path, capsys: pytest
     assert "writable folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["selection", "plan", "profile", "measurement", "request"])
+@pytest.mark.parametrize("kind", [*FILES, *LINES])
 def test_schemas_are_valid(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each exported schema is itself a valid JSON Schema."""
     import jsonschema
 
     assert run("schema", kind) == 0
     jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
+
+
+def test_schemas_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a kind every schema that can be printed is named with its format, for people and for machines."""
+    assert run("schema") == 0
+    said = capsys.readouterr().out
+    assert all(kind in said for kind in (*FILES, *LINES))
+    assert run("schema", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)["schemas"]
+    assert [entry["kind"] for entry in listed] == [*FILES, *LINES]
+    assert {"coinfer/gate/1", "coinfer/acceleration-decision/1"} <= {entry["format"] for entry in listed}
 
 
 def test_files_fit_their_schema(problem: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coinfer.planner.plan import Plan
+    from coinfer.models.problem import Problem
+    from coinfer.planner.plan import Plan, Prediction
     from coinfer.planner.replan import Replan
     from coinfer.solver.limits import Limits
     from coinfer.solver.progress import OnProgress
@@ -76,7 +77,8 @@ def print_json(value: Any) -> None:
 
 def clean(text: str) -> str:
     """Return ``text`` without what would steer a terminal: files may come from anybody."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    plain = text.replace("\N{NO-BREAK SPACE}", " ")  # which stands in our own figures
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in plain)
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
@@ -119,21 +121,22 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Advance]:
 
 
 @contextmanager
-def solver_progress(*, quiet: bool) -> Iterator[OnProgress | None]:
-    """Show value, bound and gap of a running search on standard error; only on a terminal."""
+def solver_progress(problem: Problem, *, quiet: bool) -> Iterator[OnProgress | None]:
+    """Show value and bound of a running search for ``problem`` on standard error; only on a terminal."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
 
+    from coinfer.planner.wording import worth_of
     from coinfer.solver.progress import Progress
 
+    worth = worth_of(problem)
     with Console(stderr=True).status("searching") as status:
 
         def show(progress: Progress) -> None:
-            status.update(
-                f"searching: best {-progress.value:.6g}, at most {-progress.bound:.6g}; Ctrl-C keeps the best"
-            )
+            best, bound = worth.figure(-progress.value), worth.figure(-progress.bound)
+            status.update(f"searching: best {best:.6g}, {worth.limit} {bound:.6g}; Ctrl-C keeps the best")
 
         yield show
 
@@ -149,8 +152,11 @@ def summed(advance: Advance, names: Sequence[str]) -> Callable[[str, int, int], 
     return told
 
 
-def describe(plan: Plan) -> str:
-    """Say in one sentence what a plan decides and how good it is."""
+def describe(plan: Plan, problem: Problem | None = None) -> str:
+    """Say in one sentence what a plan decides and how good it is; without ``problem``, its value is a quality."""
+    from coinfer.planner.wording import QUALITY, worth_of
+
+    worth = QUALITY if problem is None else worth_of(problem)
     certificate = plan.certificate
     checked = {claim.what: claim.standing for claim in certificate.claims}
     experts = ", ".join(f"{item.expert} on {item.device}" for item in plan.deployments)
@@ -159,25 +165,44 @@ def describe(plan: Plan) -> str:
     elif certificate.bound is None:
         how = "with no bound on what is possible"
     else:
-        how = f"at most {certificate.bound - certificate.value:.3g} below the best possible ({checked['bound']})"
-    return f"Select {experts}: mean quality {certificate.value:.4f}, {how}."
+        how = f"at most {worth.apart(certificate.bound - certificate.value)} ({checked['bound']})"
+    beside = next((item.value for item in plan.predictions if item.quantity == "quality"), None)
+    at = f" at mean quality {beside:.4f}" if worth.cost and beside is not None else ""
+    return clean(f"Select {experts}: {worth.phrase(certificate.value)}{at}, {how}.")
+
+
+def evidence(plan: Plan) -> str:
+    """Say in one sentence what kind of proof a plan carries, of how many leaves."""
+    from coinfer.planner.wording import proof
+
+    shown = proof(plan.certificate)
+    if shown is None:
+        return f"No proof is with it: the bound is what {clean(plan.engine)} claims."
+    return clean(f"The proof has {shown}.")
 
 
 def staleness(made: Replan) -> list[str]:
     """Say whether an old plan still stands under new figures, and what moved."""
+    from coinfer.planner.wording import worth_of
+
     head = "The old plan is stale." if made.stale else "The old plan stands: nothing moved beyond the tolerance."
     lines = [head, *(f"  over a limit now: {sentence}" for sentence in made.broken)]
-    lines += [f"  {figure}" for figure in made.moved]
+    lines += [f"  {clean(str(figure))}" for figure in made.moved]
     if made.previous_value is not None:
-        lines.append(f"Under the new figures the old plan is worth {made.previous_value:.4f}.")
+        value = worth_of(made.problem).phrase(made.previous_value)
+        lines.append(clean(f"Under the new figures the old plan has {value}."))
     return lines
 
 
-def print_plan(plan: Plan) -> None:
-    """Print a plan for a person: the sentence, the routes, the budgets, what left the menu."""
-    from coinfer.planner.units import amount, unit_of
+def print_plan(plan: Plan, problem: Problem | None = None) -> None:
+    """Print a plan for a person: the sentence, the proof, the routes, the budgets, what left the menu.
 
-    print(describe(plan))
+    Without ``problem``, its value is a quality, and of its router nothing is said.
+    """
+    from coinfer.planner.wording import QUALITY, regret, routers, worth_of
+
+    print(describe(plan, problem))
+    print(evidence(plan))
     if plan.certificate.limit is not None:
         ended = {"interrupt": "The search was interrupted.", "gap": "The search ended at the gap asked for."}
         print(ended.get(plan.certificate.limit, f"The search ended at its {plan.certificate.limit} limit."))
@@ -193,26 +218,37 @@ def print_plan(plan: Plan) -> None:
     print()
     single = any(route.prompt is not None for route in plan.decision.routes)
     table("Who answers", ("category", "expert", "of the prompts" if single else "share"), rows, left=2)
-    if any(p.budget is not None for p in plan.predictions):
+    budgets = [row for prediction in plan.predictions for row in _budget(prediction)]
+    if budgets:
         print()
-        shown = [
-            [
-                p.quantity.rpartition("_")[0] or p.quantity,
-                p.category or p.device or "all",
-                amount(p.value, unit_of(p)) + (" (declared power)" if p.basis == "declared" else ""),
-                amount(p.budget, unit_of(p)),
-                amount(0.0 if math.isclose(p.value, p.budget) else p.budget - p.value, unit_of(p)),
-            ]
-            for p in plan.predictions
-            if p.budget is not None
-        ]
-        table("Budgets", ("limit on", "where", "used", "limit", "slack"), shown, left=2)
-    oracle = plan.alternatives.get("oracle")
-    if oracle is not None and oracle > plan.certificate.value + 1e-9:
-        print(f"\nThe same experts behind a perfect router would reach {oracle:.4f}: an upper limit, not a promise.")
+        table("Budgets", ("limit on", "where", "used", "limit", "slack"), budgets, left=2)
+    told = [routers(plan.alternatives, QUALITY if problem is None else worth_of(problem), problem)]
+    told += [] if plan.gate_report is None else [regret(plan.gate_report)]
+    if any(told):
+        print("\n" + clean(" ".join(told)))
     if plan.notes:
         print("\nNot on the menu:")
         for note in plan.notes[:12]:
             print(f"  {clean(note)}")
         if len(plan.notes) > 12:
             print(f"  ... and {len(plan.notes) - 12} more (all of them stand in the plan file)")
+
+
+def _budget(prediction: Prediction) -> list[list[str]]:
+    """Return the row of a prediction in the table of budgets; none where it has no budget."""
+    from coinfer.planner.units import amount, unit_of
+
+    value, budget, unit = prediction.value, prediction.budget, unit_of(prediction)
+    if budget is None:
+        return []
+    floor = prediction.quantity == "quality"
+    slack = value - budget if floor else budget - value
+    return [
+        [
+            "quality (least)" if floor else prediction.quantity.rpartition("_")[0],
+            prediction.category or prediction.device or "all",
+            amount(value, unit) + (" (declared power)" if prediction.basis == "declared" else ""),
+            amount(budget, unit),
+            amount(0.0 if math.isclose(value, budget) else slack, unit),
+        ]
+    ]

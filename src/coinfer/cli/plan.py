@@ -32,7 +32,7 @@ def execute(arguments: argparse.Namespace) -> int:
     problem = read_problem(arguments.problem)
     start = None if arguments.start is None else read_plan(arguments.start).decision
     limits = common.limits_from(arguments)
-    with common.solver_progress(quiet=arguments.json) as on_progress:
+    with common.solver_progress(problem, quiet=arguments.json) as on_progress:
         made = plan(
             problem,
             engine=arguments.engine,
@@ -53,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
             result = {"plan": result, "front": [jsonfile.to_builtins(point) for point in points]}
         common.print_json(result)
         return 0
-    common.print_plan(made)
+    common.print_plan(made, problem)
     if points:
         print()
         rows = [
@@ -66,7 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
             ]
             for point in points
         ]
-        common.table("Pareto front (> is this plan)", ("experts", "quality", "latency", "energy", "optimal"), rows)
+        common.table("Pareto front (> is this plan)", ("experts", "mean quality", "latency", "energy", "optimal"), rows)
     if arguments.output is not None:
         print(f"\nWritten to {arguments.output}; check it with: coinfer verify {arguments.problem} {arguments.output}")
     else:

@@ -46,7 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if not rows:  # no measurement is no evidence that the plan stands
         raise InputError("--measurements", expected="at least one row", found=Plain("none"))
     profile = fit(rows, devices=())
-    with common.solver_progress(quiet=arguments.json) as on_progress:
+    with common.solver_progress(problem, quiet=arguments.json) as on_progress:
         made = replan(
             problem,
             plan,
@@ -73,5 +73,5 @@ def execute(arguments: argparse.Namespace) -> int:
         return 0
     print("\n".join(common.staleness(made)))
     print("The new plan decides differently.\n" if made.changed else "The new plan decides the same.\n")
-    common.print_plan(made.plan)
+    common.print_plan(made.plan, made.problem)
     return 0

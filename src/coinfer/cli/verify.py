@@ -20,12 +20,15 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.models.problem import read_problem
     from coinfer.planner.plan import read_plan
     from coinfer.planner.verify import verify
+    from coinfer.planner.wording import proof, routers, worth_of
 
-    checked = verify(read_problem(arguments.problem), read_plan(arguments.plan))
+    problem, plan = read_problem(arguments.problem), read_plan(arguments.plan)
+    checked = verify(problem, plan)
     if arguments.json:
         common.print_json(
             {
                 "proven": checked.proven,
+                "objective": problem.objective,
                 "value": checked.value,
                 "bound": checked.bound,
                 "claims": [jsonfile.to_builtins(claim) for claim in checked.claims],
@@ -34,10 +37,15 @@ def execute(arguments: argparse.Namespace) -> int:
         return 0
     rows = [[claim.what, claim.standing, claim.method] for claim in checked.claims]
     common.table("Claims of the plan", ("claim", "standing", "how"), rows, left=3)
+    worth, shown = worth_of(problem), proof(plan.certificate)
+    value = worth.exact(checked.value)
+    if shown is not None:
+        print("\n" + common.clean(f"The proof has {shown}."))
     if checked.proven:
-        print(f"\nProven: value {checked.value:.9g} is optimal.")
+        print(f"\nProven: {value} is optimal.")
     elif checked.bound is not None:
-        print(f"\nHolds: value {checked.value:.9g}; the proof shows that nothing is above {checked.bound:.9g}.")
+        print(f"\nHolds: {value}; the proof shows that nothing is {worth.beyond} {worth.exact(checked.bound)}.")
     else:
-        print(f"\nHolds: value {checked.value:.9g}; the plan carries no proof of a bound.")
+        print(f"\nHolds: {value}; the plan carries no proof of a bound.")
+    print(common.clean(routers(plan.alternatives, worth, problem)))  # verified with the rest
     return 0

@@ -73,9 +73,11 @@ class Compared:
 
     @property
     def keeps_budget(self) -> bool | None:
-        """Whether the measured value keeps the budget of the prediction; ``None`` when either is absent."""
+        """Whether the measured value keeps the budget (a quality: the floor); ``None`` when either is absent."""
         if self.measured is None or self.prediction.budget is None:
             return None
+        if self.prediction.quantity == "quality":
+            return self.measured.value >= self.prediction.budget
         return self.measured.value <= self.prediction.budget
 
 

@@ -15,12 +15,12 @@ _WEAKEST_FIRST = ("declared", "published", "derived", "measured")
 def predictions(
     problem: Problem, decision: Decision, evaluation: Evaluation, profile: Profile | None
 ) -> tuple[Prediction, ...]:
-    """Return every figure the plan expects to be measured, each with the budget it must keep.
+    """Return every figure the plan expects to be measured, each with the budget (a quality: the floor) it must keep.
 
     Intervals come from ``profile`` where one expert answers the whole category; a figure that several experts
     share, or that a problem carries without a profile, has none.
     """
-    found = [Prediction(quantity="quality", value=evaluation.mean_quality)]
+    found = [Prediction(quantity="quality", value=evaluation.mean_quality, budget=problem.quality_floor)]
     energy = evaluation.energy_j
     if energy is not None:
         used = [expert for expert in problem.experts if expert.name in decision.selected]

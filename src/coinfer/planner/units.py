@@ -18,7 +18,6 @@ _SCALES: dict[str, tuple[tuple[float, str], ...]] = {
     "J": ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")),
     "bytes": ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes")),
     "W": ((1e3, "kW"), (1.0, "W"), (1e-3, "mW")),
-    "USD": ((1.0, "USD"),),
     "": ((1.0, ""),),
 }
 UNITS: dict[str, str] = {"quality": "", "latency_s": "s", "energy_j": "J", "price_usd": "USD", "memory_bytes": "bytes"}
@@ -41,20 +40,36 @@ def digits(value: float, significant: int = 3) -> str:
     return f"{value:,.{decimals}f}".replace("-", MINUS)
 
 
-def amount(value: float, unit: str) -> str:
-    """Write ``value`` with its unit and a fitting prefix: ``amount(0.0123, "s")`` is ``12.3 ms``."""
+def amount(value: float, unit: str, *, significant: int | None = None) -> str:
+    """Write ``value`` with its unit and a fitting prefix: ``amount(0.0123, "s")`` is ``12.3 ms``.
+
+    Figures without a unit have four significant digits unless told otherwise, others three.
+    """
     if unit == "":
-        return digits(value, 4)
+        return digits(value, significant or 4)
     if unit == "count":
         return f"{value:,.0f}".replace("-", MINUS)
     if unit == "share":
         return percent(value)
+    if unit == "USD":
+        return _dollars(digits(value, significant or 3))
     scales = _SCALES[unit]
     size = abs(value)
     divisor, prefixed = next(((by, name) for by, name in scales if size >= by * 0.9995), scales[-1])
     if value == 0.0:
         divisor, prefixed = 1.0, unit
-    return f"{digits(value / divisor)}{SPACE}{prefixed}"
+    return f"{digits(value / divisor, significant or 3)}{SPACE}{prefixed}"
+
+
+def precise(value: float, unit: str) -> str:
+    """Write ``value`` with nine significant digits and its unit, without a prefix."""
+    written = f"{value:.9g}".replace("-", MINUS)
+    return _dollars(written) if unit == "USD" else f"{written}{SPACE}{unit}".rstrip(SPACE)
+
+
+def _dollars(written: str) -> str:
+    """Put the sign of the currency before a figure, behind its minus."""
+    return f"{MINUS}${written[1:]}" if written.startswith(MINUS) else f"${written}"
 
 
 def figure(value: float | None, unit: str, absent: str = NO_FIGURE) -> str:

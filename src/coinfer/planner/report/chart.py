@@ -32,7 +32,8 @@ class Axis:
         if may_be_logarithmic and low > 0.0 and high / low > 30.0:
             room = (high / low) ** 0.05
             return cls(low / room, high * room, start, end, True)
-        room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+        alike = high - low <= 1e-3 * max(abs(low), abs(high))  # else every tick would read the same
+        room = (0.05 * abs(high) or 1.0) if alike else 0.06 * (high - low)
         return cls(max(low - room, 0.0) if low >= 0.0 else low - room, high + room, start, end, False)
 
     def at(self, value: float) -> float:
@@ -64,9 +65,9 @@ def front_chart(
     unit: str,
     label: str,
     bound: tuple[float, str] | None,
-    limit: float | None,
+    limit: tuple[float, str] | None,
 ) -> Element | None:
-    """Draw quality over one cost.
+    """Draw mean quality over one cost.
 
     Parameters
     ----------
@@ -77,9 +78,10 @@ def front_chart(
     unit, label
         Its unit and its name in words.
     bound
-        Upper limit of quality within the plan's budgets, and what to call it: a dashed line; absent without one.
+        A quality, such as its upper limit within the plan's budgets, and what to call it: a dashed line; absent
+        without one.
     limit
-        Budget on the horizontal figure: a dashed line; absent without one.
+        A horizontal figure, such as its budget, and what to call it: a dashed line; absent without one.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def front_chart(
     if not placed:
         return None
     placed.sort(key=lambda pair: (pair[0], pair[1].quality))
-    x = Axis.over([cost for cost, _ in placed] + ([limit] if limit is not None else []), LEFT, WIDTH - RIGHT)
+    x = Axis.over([cost for cost, _ in placed] + ([limit[0]] if limit is not None else []), LEFT, WIDTH - RIGHT)
     heights = [point.quality for _, point in placed] + ([bound[0]] if bound is not None else [])
     y = Axis.over(heights, HEIGHT - BOTTOM, TOP, may_be_logarithmic=False)
     marks = [_mark(x.at(cost), y.at(point.quality), point, points) for cost, point in placed if not point.chosen]
@@ -124,7 +126,7 @@ def shade(point: FrontPoint, points: Sequence[FrontPoint]) -> int | None:
 def shade_edges(points: Sequence[FrontPoint]) -> list[float]:
     """Return the latencies between the classes: equal ratios from the fastest to the slowest."""
     known = sorted(point.latency_s for point in points if point.latency_s is not None)
-    if not known or known[0] == known[-1]:
+    if not known or math.isclose(known[0], known[-1], rel_tol=1e-3):
         return []
     low, high = max(known[0], known[-1] * 1e-6), known[-1]
     return [low * (high / low) ** (step / SHADES) for step in range(1, SHADES)]
@@ -215,14 +217,14 @@ def _bound_line(y: Axis, bound: tuple[float, str] | None, *, below: bool) -> Ele
     return tag("g", line, tag("text", words, x=place[0], y=place[1], text_anchor=place[2], class_="bound-name"))
 
 
-def _limit_line(x: Axis, limit: float | None, unit: str) -> Element | None:
+def _limit_line(x: Axis, limit: tuple[float, str] | None, unit: str) -> Element | None:
     if limit is None:
         return None
-    at = x.at(limit)
+    at = x.at(limit[0])
     left = at > (LEFT + WIDTH - RIGHT) / 2
     name = tag(
         "text",
-        f"budget {amount(limit, unit)}",
+        f"{limit[1]} {amount(limit[0], unit)}",
         x=at - 5 if left else at + 5,
         y=HEIGHT - BOTTOM - 7,
         text_anchor="end" if left else "start",

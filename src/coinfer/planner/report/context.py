@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from coinfer.planner.front import FrontPoint
@@ -10,8 +11,9 @@ from coinfer.planner.report.chart import closed, front_chart, key_mark, shade_ed
 from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Facts
 from coinfer.planner.report.parts import badge, facts_list, listing, note, section, table
-from coinfer.planner.units import TITLES, amount, digits, figure, percent, unit_of
+from coinfer.planner.units import TITLES, amount, count, digits, figure, percent, unit_of
 
+Line = tuple[float, str]  # where, and what to call it
 COSTS = (("energy_j", "J", "Mean energy per request"), ("latency_s", "s", "Mean latency"))
 
 
@@ -19,7 +21,7 @@ def front(facts: Facts, points: Sequence[FrontPoint]) -> Element:
     """Draw the front over energy and over latency, with a table of its points."""
     if not points:
         return section("front", "What other budgets would buy", tag("p", "No front was computed with this plan."))
-    limits = {"energy_j": facts.problem.budgets.energy_j, "latency_s": None}
+    heights, costs = _lines(facts)
     charts = [
         tag("figure", drawn, tag("figcaption", f"Quality against {label.lower()}"))
         for field, unit, label in COSTS
@@ -29,19 +31,40 @@ def front(facts: Facts, points: Sequence[FrontPoint]) -> Element:
                 horizontal=field,
                 unit=unit,
                 label=label,
-                bound=facts.shown_bound,
-                limit=limits[field],
+                bound=heights,
+                limit=costs if field == "energy_j" else None,
             )
         )
     ]
     return section(
         "front",
         "What other budgets would buy",
-        tag("p", "Each mark is the best plan found for another budget. A mark keeps its colour in both charts."),
+        tag(
+            "p",
+            f"Each mark is the plan found for another budget, with {_sought(facts)}; its height is the mean quality. "
+            "A mark keeps its colour in both charts.",
+        ),
         _legend(points),
         tag("div", charts, class_="charts"),
-        tag("details", tag("summary", f"The {len(points)} plans as a table"), _points(points)),
+        tag("details", tag("summary", f"{count(len(points), 'plan')} as a table"), _points(points)),
     )
+
+
+def _lines(facts: Facts) -> tuple[Line | None, Line | None]:
+    """Return what to draw across the qualities and across the energies: bound, floor and budget."""
+    problem, bound = facts.problem, facts.shown_bound
+    budget, floor = problem.budgets.energy_j, problem.quality_floor
+    across = None if floor is None else (floor, "quality floor")
+    up = None if budget is None else (budget, "budget")
+    if bound is not None and problem.objective == "quality":
+        across = bound
+    if bound is not None and problem.objective == "energy_j" and problem.arrival_rate_per_s is None:
+        up = facts.worth.figure(bound[0]), bound[1]
+    return across, up
+
+
+def _sought(facts: Facts) -> str:
+    return f"the least {facts.worth.title.lower()}" if facts.worth.cost else "the largest mean quality"
 
 
 def _legend(points: Sequence[FrontPoint]) -> Element:
@@ -54,7 +77,7 @@ def _legend(points: Sequence[FrontPoint]) -> Element:
         tag("li", key_mark("ring"), " this plan"),
         tag("li", key_mark("mark none"), " optimum found by the engine"),
         tag("li", key_mark("mark none", square=True), " stopped with a gap"),
-        tag("li", tag("span", class_="dash", aria_hidden="true"), " bound or budget of this plan"),
+        tag("li", tag("span", class_="dash", aria_hidden="true"), " bound, floor or budget of this plan"),
     ]
     return tag("ul", tag("li", "Mean latency:"), shades, shapes, class_="legend")
 
@@ -85,10 +108,9 @@ def changes(facts: Facts, previous: Plan) -> Element:
     removed = [name for name in previous.decision.selected if name not in after]
     moved = _moved(previous, plan)
     same = previous.problem_sha256 == plan.problem_sha256
-    gain = plan.certificate.value - previous.certificate.value
     pairs: list[tuple[str, Child]] = [
         ("Problem", "the same" if same else "changed: other figures, budgets or experts"),
-        ("Quality", f"{digits(previous.certificate.value, 4)} → {digits(plan.certificate.value, 4)} ({_signed(gain)})"),
+        (facts.worth.title, _values(facts, previous)),
         ("Experts added", _names(added)),
         ("Experts removed", _names(removed)),
         ("Categories routed otherwise", _names(moved)),
@@ -100,12 +122,21 @@ def changes(facts: Facts, previous: Plan) -> Element:
     return section("changes", "What changed since the previous plan", facts_list(pairs), figures)
 
 
+def _values(facts: Facts, previous: Plan) -> str:
+    """Write the value before and now; only where the plan before had the same objective, as far as that shows."""
+    worth, plan = facts.worth, facts.plan
+    before, now = previous.certificate.value, plan.certificate.value
+    quality = next((item.value for item in previous.predictions if item.quantity == "quality"), None)
+    was_quality = quality is not None and math.isclose(quality, before, rel_tol=1e-9)
+    if was_quality is worth.cost:
+        return f"{worth.amount(now)}; the previous plan had another objective"
+    change = worth.figure(now) - worth.figure(before)
+    signed = "±0" if change == 0.0 else ("+" if change > 0.0 else "") + amount(change, worth.unit, significant=2)
+    return f"{worth.amount(before)} → {worth.amount(now)} ({signed})"
+
+
 def _names(names: Sequence[str]) -> Child:
     return listing([named(name) for name in names], class_="inline") if names else "none"
-
-
-def _signed(value: float) -> str:
-    return "±0" if value == 0.0 else ("+" if value > 0.0 else "") + digits(value, 2)
 
 
 def _moved(previous: Plan, plan: Plan) -> list[str]:

@@ -13,6 +13,7 @@ from coinfer.planner.report.facts import Answer, Facts
 from coinfer.planner.report.parts import badge, listing, note, section, table
 from coinfer.planner.report.reasons import reasons
 from coinfer.planner.units import TITLES, amount, count, digits, figure, percent, unit_of
+from coinfer.planner.wording import regret, routers
 
 LIMITS = {  # by the names that an evaluation uses: title and unit
     "experts": ("Experts selected", "count"),
@@ -22,6 +23,7 @@ LIMITS = {  # by the names that an evaluation uses: title and unit
     "latency_s": ("Latency", "s"),
     "memory_bytes": ("Memory", "bytes"),
     "utilisation": ("Busy share", "share"),
+    "quality_floor": ("Mean quality, at least", ""),
 }
 BINDING, TIGHT = 0.995, 0.95  # shares of a limit; integer decisions seldom meet a limit exactly
 
@@ -35,8 +37,8 @@ def headline(facts: Facts) -> Element:
         tag("strong", f"{len(decision.selected)} of {count(len(problem.experts), 'expert')}"),
         f" on {count(len(set(devices)), 'device')}: ",
         *_homes(facts),
-        ". Together they answer with a mean quality of ",
-        tag("strong", digits(facts.plan.certificate.value, 4)),
+        f". Together they answer {'for' if facts.worth.cost else 'with a mean quality of'} ",
+        tag("strong", facts.worth.reach(facts.plan.certificate.value)),
         ", ",
         tag("strong", quality_of_proof(facts)),
         ".",
@@ -59,7 +61,7 @@ def quality_of_proof(facts: Facts) -> str:
 def _below(facts: Facts, gap: float) -> str:
     value = facts.plan.certificate.value
     share = f" ({percent(gap / abs(value))})" if value else ""
-    return f"at most {digits(gap, 2)}{share} below the best possible"
+    return f"at most {facts.worth.apart(gap)}{share}"
 
 
 def _homes(facts: Facts) -> Iterable[Child]:
@@ -78,12 +80,18 @@ def _homes(facts: Facts) -> Iterable[Child]:
 
 
 def _tiles(facts: Facts) -> Element:
-    tiles: list[Element] = [_tile("Mean quality", digits(facts.plan.certificate.value, 4), _bound_words(facts))]
-    for quantity in ("energy_j", "price_usd"):
+    worth, value = facts.worth, facts.plan.certificate.value
+    tiles: list[Element] = [_tile(worth.title, worth.amount(value), _bound_words(facts))]
+    for quantity in ("quality", "energy_j", "price_usd"):
         prediction = facts.prediction(quantity)
-        if prediction is not None:
-            of = "" if prediction.budget is None else f"of {amount(prediction.budget, unit_of(prediction))} allowed"
-            tiles.append(_tile(TITLES[quantity], amount(prediction.value, unit_of(prediction)), of, prediction.basis))
+        title = "Mean quality" if quantity == "quality" else TITLES[quantity]
+        if prediction is None or (title == worth.title and prediction.budget is None):
+            continue
+        of = ""
+        if prediction.budget is not None:
+            limit = amount(prediction.budget, unit_of(prediction))
+            of = f"at least {limit} asked for" if quantity == "quality" else f"of {limit} allowed"
+        tiles.append(_tile(title, amount(prediction.value, unit_of(prediction)), of, prediction.basis))
     latencies = [item for item in facts.plan.predictions if item.quantity == "latency_s" and item.budget]
     if latencies:
         tightest = max(latencies, key=lambda item: item.value / (item.budget or 1.0))
@@ -94,11 +102,11 @@ def _tiles(facts: Facts) -> Element:
 
 
 def _bound_words(facts: Facts) -> str:
-    """Say which upper limit on quality is known, and how well."""
+    """Say which limit on the value is known, and how well."""
     if facts.shown_bound is None:
         return "no bound"
     bound, name = facts.shown_bound
-    return f"{name}: {digits(bound, 4)}"
+    return f"{name}: {facts.worth.limit} {facts.worth.amount(bound)}"
 
 
 def _proof_words(facts: Facts) -> tuple[str, str]:
@@ -112,26 +120,31 @@ def _tile(title: str, value: str, below: str, basis: str | None = None) -> Eleme
     return tag("div", tag("h3", title), tag("p", value, class_="big"), tag("p", below, " ", mark, class_="note"))
 
 
-def _gate(facts: Facts) -> Element | None:
-    """Say what router the quality supposes."""
-    shown = ", ".join(f"{digits(value, 4)} with the router {name!r}" for name, value in facts.plan.alternatives.items())
-    beside = f" The same experts, were energy, money and device time no limit: {shown}." if shown else ""
-    if facts.problem.gate == "oracle":
-        text = "This quality supposes a router that sends each prompt to its best expert: an upper limit on any router."
-    else:
-        text = "This quality needs a router that knows only the category of a prompt."
-    return note(text + beside)
+def _gate(facts: Facts) -> Element:
+    """Say what router the plan supposes, and what other ones would make of the same experts."""
+    text = {
+        "oracle": "This plan supposes a router that knows the best expert for each prompt, which no real router does.",
+        "category": "This plan needs a router that knows only the category of a prompt.",
+        "softmax": "This plan is for the deployed gate, which draws the expert of a prompt by its scores (softmax).",
+        "top_1": "This plan is for the deployed gate, which takes the selected expert with the largest score (top_1).",
+    }[facts.problem.gate]
+    told = [text, routers(facts.plan.alternatives, facts.worth, facts.problem)]
+    told += [] if facts.plan.gate_report is None else [regret(facts.plan.gate_report)]
+    return note(" ".join(told).rstrip())
 
 
 def answers(facts: Facts) -> Element:
     """Tabulate which expert answers which category, and at what latency and energy."""
     statistic = facts.problem.latency_statistic
+    priced = facts.problem.objective == "cost_of_pass"  # quality and energy have their columns anyway
+    worth = [f"{facts.worth.title}#"] if priced else []
     rows = [
         (
             named(category) if place == 0 else tag("span", named(category), class_="again"),
             named(answer.expert.name),
             percent(answer.share),
             digits(answer.quality),
+            *([facts.worth.amount(answer.value)] if priced else []),
             *_latency_cells(answer),
             [figure(answer.energy_j, "J"), " ", badge(answer.energy_basis) if answer.energy_basis else None],
         )
@@ -144,7 +157,7 @@ def answers(facts: Facts) -> Element:
         "Who answers what",
         table(
             f"Answers by category; latency is the {statistic}, network included; energy is per request",
-            ("Category", "Expert", "Share#", "Quality#", "Latency#", "Promise#", "Energy#"),
+            ("Category", "Expert", "Share#", "Quality#", *worth, "Latency#", "Promise#", "Energy#"),
             rows,
         ),
         note("No calibration prompt, and so no traffic planned: ", ", ".join(unused), ".") if unused else None,
@@ -176,26 +189,31 @@ def budgets(facts: Facts) -> Element:
         table(
             "What the plan uses of each limit",
             ("Limit", "Used", "Used#", "Limit#", "Slack#", "State"),
-            [_budget_row(usage) for usage in lines],
+            [_budget_row(facts, usage) for usage in lines],
             class_="budgets",
         ),
         note(
             f"Binding: at least {percent(BINDING)} of the limit is used, tight: at least {percent(TIGHT)}. "
-            "More quality needs more of what is binding or tight."
+            "A better value needs more of what is binding or tight."
         ),
     )
 
 
-def _budget_row(usage: Usage) -> Sequence[Child]:
+def _budget_row(facts: Facts, usage: Usage) -> Sequence[Child]:
     title, unit = LIMITS[usage.what]
-    share = usage.used / usage.limit if usage.limit else (0.0 if usage.used == 0.0 else 2.0)
-    slack = 0.0 if abs(share - 1.0) <= 1e-9 else usage.slack  # rounding, not a breach
+    used, limit, slack = usage.used, usage.limit, usage.slack
+    share = used / limit if limit else (0.0 if used == 0.0 else 2.0)
+    if usage.what == "quality_floor":  # what counts there is how much of the quality is missing
+        limit = facts.problem.quality_floor or 0.0
+        used = limit - usage.used
+        share = limit / used if limit > 0.0 and used > 0.0 else 2.0 if slack < 0.0 else 0.0
+    slack = 0.0 if abs(share - 1.0) <= 1e-9 else slack  # rounding, not a breach
     level = "over" if share > 1.0 + 1e-9 else "binding" if share >= BINDING else "tight" if share >= TIGHT else "free"
     return (
         [title, *((": ", named(usage.where)) if usage.where != "all" else ())],
         bar(share, level),
-        amount(usage.used, unit),
-        amount(usage.limit, unit),
+        amount(used, unit),
+        amount(limit, unit),
         [amount(slack, unit), tag("small", f" ({percent(max(1.0 - share, 0.0))})")],
         badge("over the limit" if level == "over" else level, "") if level != "free" else "free",
     )

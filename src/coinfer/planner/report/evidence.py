@@ -14,13 +14,21 @@ from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Facts
 from coinfer.planner.report.parts import BASES, badge, facts_list, listing, note, section, table
 from coinfer.planner.sample import Measured
-from coinfer.planner.units import NOT_MEASURED, TITLES, amount, count, digits, interval, percent, unit_of
+from coinfer.planner.units import NOT_MEASURED, TITLES, amount, count, digits, interval, percent, precise, unit_of
+from coinfer.planner.wording import proof
 from coinfer.profiler.profile import Profile
 
 CLAIMS = {
     "feasibility": "The decision keeps every budget and promise.",
     "objective": "The decision is worth what is stated.",
-    "bound": "No other decision is worth more than the bound.",
+    "bound": "No other decision is better than the bound.",
+}
+
+SUPPOSED = {  # by gate: what the predictions rest on
+    "oracle": "The predictions suppose that each prompt goes to its best expert, which no real router reaches: a "
+    "measured quality below the predicted one is to be expected.",
+    "softmax": "The predictions suppose that the gate scores new prompts as it scored those of the problem.",
+    "top_1": "The predictions suppose that the gate scores new prompts as it scored those of the problem.",
 }
 
 
@@ -35,10 +43,6 @@ def predictions(facts: Facts, compared: Sequence[Compared], *, run: bool) -> Ele
         if not run
         else "Bar: prediction with its interval, where the profile has one. Dot: measured value with its 95 % interval."
     )
-    perfect = note(
-        "The predicted quality supposes that each prompt goes to its best expert, which no real router reaches: "
-        "a measured quality below it is to be expected."
-    )
     verdicts = note(
         badge("inside"),
         " measured value in the predicted interval. ",
@@ -51,8 +55,8 @@ def predictions(facts: Facts, compared: Sequence[Compared], *, run: bool) -> Ele
         badge("differs"),
         " by whether it lies in the measured interval.",
     )
-    oracle = perfect if facts.problem.gate == "oracle" else None
-    return section("predictions", "Predicted and measured", tag("p", head), oracle, verdicts if run else None, tables)
+    supposed = note(SUPPOSED[facts.problem.gate]) if facts.problem.gate in SUPPOSED else None
+    return section("predictions", "Predicted and measured", tag("p", head), supposed, verdicts if run else None, tables)
 
 
 def _by_quantity(compared: Sequence[Compared]) -> list[Compared]:
@@ -161,19 +165,17 @@ def _within(*, inside: bool, overlaps: bool) -> Element:
 def certificate(facts: Facts) -> Element:
     """Say in plain words what was re-checked, by what method, and how to check it again."""
     plan = facts.plan
-    proof = plan.certificate.proof
-    leaves = (
-        f"Its proof of the bound has {count(len(proof.leaves), 'leaf', 'leaves')}."
-        if proof is not None
-        else ("It carries no data from which the bound could be re-derived.")
-    )
+    shown = proof(plan.certificate)
+    carried = "It carries no data from which the bound could be re-derived."
+    if shown is not None:
+        carried = f"Its proof of the bound has {shown}."
     rows = [
         (CLAIMS[claim.what], badge(claim.standing, _standing(claim)), claim.method) for claim in plan.certificate.claims
     ]
     return section(
         "certificate",
         "Why to believe it",
-        tag("p", f"The plan is {quality_of_proof(facts)}. {leaves}"),
+        tag("p", f"The plan is {quality_of_proof(facts)}. {carried}"),
         table("Claims of the certificate, as the plan file states them", ("Claim", "Standing", "Method"), rows),
         note(
             badge("verified"),
@@ -183,7 +185,7 @@ def certificate(facts: Facts) -> Element:
             "This page repeats the plan file. To check it again on your own machine, without any solver:",
         ),
         tag("pre", tag("code", "coinfer verify problem.json plan.json"), tabindex="0"),
-        facts_list(_identity(plan)),
+        facts_list(_identity(facts)),
     )
 
 
@@ -191,14 +193,19 @@ def _standing(claim: Claim) -> str:
     return "re-derived by the checker" if claim.standing == "verified" else "an engine said so"
 
 
-def _identity(plan: Plan) -> list[tuple[str, Child]]:
+def _identity(facts: Facts) -> list[tuple[str, Child]]:
+    plan, worth = facts.plan, facts.worth
     certificate = plan.certificate
-    bound = "none" if certificate.bound is None else digits(certificate.bound, 9)
-    proven = "none" if certificate.verified_bound is None else digits(certificate.verified_bound, 9)
+
+    def figure(value: float | None) -> str:
+        if value is None:
+            return "none"
+        return worth.exact(value) + (f" (in the file: {precise(value, '')})" if worth.cost else "")
+
     return [
-        ("Value", digits(certificate.value, 9)),
-        ("Bound", bound),
-        ("Bound shown by the proof", proven),
+        ("Value", figure(certificate.value)),
+        ("Bound", figure(certificate.bound)),
+        ("Bound shown by the proof", figure(certificate.verified_bound)),
         (
             "Status",
             certificate.status if certificate.limit is None else f"{certificate.status}, ended by: {certificate.limit}",

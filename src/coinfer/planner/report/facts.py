@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 
 from coinfer.errors import PlanMismatch
 from coinfer.models.problem import Problem
 from coinfer.models.selection.data import Basis, Expert
+from coinfer.models.selection.values import values
+from coinfer.planner.bound import closes, scale_of
 from coinfer.planner.plan import Plan, Prediction
+from coinfer.planner.wording import evident, worth_of
+from coinfer.solver.program import FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +25,8 @@ class Answer:
     ----------
     share
         Share of the category's traffic, in (0, 1].
-    quality
-        Mean quality over the prompts it answers.
+    quality, value
+        Mean quality, and mean value in the sense of the objective, over the prompts it answers.
     latency_s, promise_s, energy_j
         Figures of the problem, seconds and joules; absent where the problem has none.
     """
@@ -30,6 +35,7 @@ class Answer:
     expert: Expert
     share: float
     quality: float
+    value: float
     latency_s: float | None
     promise_s: float | None
     energy_j: float | None
@@ -48,6 +54,7 @@ class Facts:
     def __init__(self, problem: Problem, plan: Plan) -> None:
         self.problem = problem
         self.plan = plan
+        self.worth = worth_of(problem)
         self.experts = {expert.name: expert for expert in problem.experts}
         self.column = {expert.name: index for index, expert in enumerate(problem.experts)}
         self.promise_s = {category.name: category.latency_budget_s for category in problem.categories}
@@ -93,19 +100,22 @@ class Facts:
     def answers(self, category: str) -> list[Answer]:
         """Return who answers a category, the largest share first."""
         share: dict[str, float] = defaultdict(float)
-        worth: dict[str, float] = defaultdict(float)
+        quality: dict[str, float] = defaultdict(float)
+        value: dict[str, float] = defaultdict(float)
         for row in self.rows[category]:
             for name, fraction in self.assigned[row].items():
                 weight = self.problem.prompts[row].weight * fraction
                 share[name] += weight
-                worth[name] += weight * self.quality(row, name)
+                quality[name] += weight * self.quality(row, name)
+                value[name] += weight * self.value(row, name)
         total = self.weights[category]
         return [
             Answer(
                 category=category,
                 expert=self.experts[name],
                 share=share[name] / total,
-                quality=worth[name] / share[name],
+                quality=quality[name] / share[name],
+                value=value[name] / share[name],
                 latency_s=self.experts[name].total_latency_s(category),
                 promise_s=self.promise_s[category],
                 energy_j=(self.experts[name].energy_j or {}).get(category),
@@ -117,6 +127,15 @@ class Facts:
     def quality(self, row: int, expert: str) -> float:
         """Return the quality of an expert's answer to a prompt."""
         return float(self.problem.quality.array[row, self.column[expert]])
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """(prompts, experts): what the objective says of each answer; NaN where a figure is absent."""
+        return values(self.problem)
+
+    def value(self, row: int, expert: str) -> float:
+        """Return what an expert's answer to a prompt is worth, higher is better."""
+        return float(self.values[row, self.column[expert]])
 
     def mean_quality(self, category: str, expert: str) -> float:
         """Return the mean quality of an expert over the prompts of a category that has any."""
@@ -139,12 +158,12 @@ class Facts:
 
     @property
     def gap(self) -> float | None:
-        """Most quality that any decision could add; absent without a bound."""
+        """Most value that any decision could add; absent without a bound."""
         return self._above(self.plan.certificate.bound)
 
     @property
     def verified_gap(self) -> float | None:
-        """Most quality that any decision could add, as the proof in the plan shows; absent without a proof."""
+        """Most value that any decision could add, as the proof in the plan shows; absent without a proof."""
         return self._above(self.plan.certificate.verified_bound)
 
     def _above(self, bound: float | None) -> float | None:
@@ -152,7 +171,7 @@ class Facts:
 
     @property
     def shown_bound(self) -> tuple[float, str] | None:
-        """The bound to draw: the proven one where there is one, else the claimed one; with its name."""
+        """The bound to show: the proven one where there is one, else the claimed one; with its name."""
         certificate = self.plan.certificate
         if certificate.verified_bound is not None:
             return certificate.verified_bound, "proven bound"
@@ -165,10 +184,11 @@ class Facts:
         """Whether every claim of the certificate was re-derived by the checker."""
         claims = self.plan.certificate.claims
         whole = {claim.what for claim in claims} == {"feasibility", "objective", "bound"}
-        evident = self.plan.certificate.proof is not None  # a bound cannot have been re-derived from nothing
-        return whole and evident and all(claim.standing == "verified" for claim in claims)
+        # a bound cannot have been re-derived from nothing
+        return whole and evident(self.plan.certificate) and all(claim.standing == "verified" for claim in claims)
 
     @property
     def closed(self) -> bool:
         """Whether bound and value agree but for rounding."""
-        return self.gap is not None and self.gap <= 1e-9 * max(1.0, abs(self.plan.certificate.value))
+        certificate = self.plan.certificate
+        return certificate.bound is not None and closes(certificate.value, certificate.bound, scale_of(self.problem))

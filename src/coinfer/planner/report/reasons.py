@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from coinfer.models.selection.data import Expert
+from coinfer.models.selection.data import SCORED, Expert
+from coinfer.models.selection.evaluate import evaluate
+from coinfer.models.selection.from_selection import decode_selection
+from coinfer.planner.bound import scale_of
 from coinfer.planner.report.facts import Facts
 from coinfer.planner.units import amount, count, digits
 
@@ -16,7 +20,21 @@ NO_SINGLE_FIGURE = (
 def reasons(facts: Facts, expert: Expert) -> tuple[str, ...]:
     """Return sentences that say why ``expert`` is not among the selected ones, the hardest reason first."""
     hard = [*_forbidden(facts, expert), *_latency(facts, expert), *_memory(facts, expert), *_group(facts, expert)]
+    if facts.problem.gate in SCORED:
+        return tuple(hard + _added_to_gate(facts, expert)) or (NO_SINGLE_FIGURE,)
     return tuple(hard + (_dominated(facts, expert) or _trade(facts, expert))) or (NO_SINGLE_FIGURE,)
+
+
+def _added_to_gate(facts: Facts, expert: Expert) -> list[str]:
+    """Say what the value would be with ``expert`` too: the gate would send it prompts, wanted or not."""
+    with_it = evaluate(facts.problem, decode_selection(facts.problem, (*facts.plan.decision.selected, expert.name)))
+    change, value = with_it.value - facts.plan.certificate.value, facts.worth.reach(with_it.value)
+    told = f"With it beside the selected ones, the gate would make it {value}"
+    if abs(change) <= 1e-9 * scale_of(facts.problem):
+        return ["Beside the selected ones it would change nothing: the gate sends it no prompt, or it does no better."]
+    if change < 0.0:
+        return [f"{told}, which is worse: it would be sent prompts that others do better."]
+    return [f"{told}, but that breaks a limit: {with_it.violations[0]}."] if with_it.violations else []
 
 
 def _forbidden(facts: Facts, expert: Expert) -> list[str]:
@@ -70,15 +88,16 @@ def _open(facts: Facts, expert: Expert) -> list[str]:
 
 
 def _dominated(facts: Facts, expert: Expert) -> list[str]:
-    """Name a selected expert that is at least as good in quality, latency and energy wherever this one may answer."""
+    """Name a selected expert that is at least as good in every figure that counts wherever this one may answer."""
     categories = _open(facts, expert)
     for name in facts.plan.decision.selected:
         other = facts.experts[name]
         if categories and all(_beats(facts, other, expert, category) for category in categories):
             shown = max(categories, key=lambda category: facts.mean_quality(category, expert.name))
             mine, theirs = facts.mean_quality(shown, expert.name), facts.mean_quality(shown, name)
+            figures = "quality, price" if facts.problem.objective == "cost_of_pass" else "quality"
             return [
-                f"Dominated by {name}, which is at least as good in quality, latency and energy in every category "
+                f"Dominated by {name}, which is at least as good in {figures}, latency and energy in every category "
                 f"it may answer (in {shown}, mean quality {digits(theirs)} against {digits(mine)})."
             ]
     return []
@@ -90,6 +109,8 @@ def _beats(facts: Facts, other: Expert, expert: Expert, category: str) -> bool:
         (other.total_latency_s(category), expert.total_latency_s(category)),
         ((other.energy_j or {}).get(category), (expert.energy_j or {}).get(category)),
     ]
+    if facts.problem.objective == "cost_of_pass":
+        pairs.append(((other.price_usd or {}).get(category), (expert.price_usd or {}).get(category)))
     better = all(theirs is not None and mine is not None and theirs <= mine for theirs, mine in pairs)
     rows = facts.rows[category]
     if facts.problem.gate == "oracle":
@@ -98,19 +119,26 @@ def _beats(facts: Facts, other: Expert, expert: Expert, category: str) -> bool:
 
 
 def _trade(facts: Facts, expert: Expert) -> list[str]:
-    """Compare the quality it could add with the energy and the places left for it."""
-    gain, extra_j = 0.0, 0.0
+    """Compare the value it could add with the energy and the places left for it."""
+    gain, extra_j, quality = 0.0, 0.0, 0.0
     categories: list[str] = []
     energy_known = expert.energy_j is not None
     for category in _open(facts, expert):
         added = _added(facts, category, expert)
-        if added is not None and added[0] > 1e-12:
-            gain, categories = gain + added[0], [*categories, category]
-            energy_known = energy_known and added[1] is not None
-            extra_j += added[1] or 0.0
+        if added is not None and added.value > 1e-12 * scale_of(facts.problem):
+            gain, categories, quality = gain + added.value, [*categories, category], quality + added.quality
+            energy_known = energy_known and added.energy_j is not None
+            extra_j += added.energy_j or 0.0
+    name = facts.worth.title[0].lower() + facts.worth.title[1:]
+    verb = "lower" if facts.worth.cost else "raise"
     if not categories:
-        return ["Adds no quality to any category it may answer."] if _open(facts, expert) else []
-    found = f"It could add {digits(gain)} to the mean quality, in {_listed(categories)}"
+        return [f"Does not {verb} the {name} in any category it may answer."] if _open(facts, expert) else []
+    found = f"It could {verb} the {name} by {amount(gain, facts.worth.unit, significant=3)}, in {_listed(categories)}"
+    floor, now = facts.problem.quality_floor, facts.prediction("quality")
+    if floor is not None and now is not None and now.value + quality < floor:
+        return [
+            f"{found}, but with a mean quality of {digits(now.value + quality)}, below the floor of {digits(floor)}."
+        ]
     budgets, used = facts.problem.budgets, facts.prediction("energy_j")
     if budgets.energy_j is not None and used is not None and energy_known:
         left = budgets.energy_j - used.value
@@ -122,30 +150,38 @@ def _trade(facts: Facts, expert: Expert) -> list[str]:
     return []
 
 
-def _added(facts: Facts, category: str, expert: Expert) -> tuple[float, float | None] | None:
-    """Return the mean quality and the mean energy per request that it would add, or ``None`` where it never would.
+class _Added(NamedTuple):
+    """What an expert would add to the means over the traffic; the energy is ``None`` where a figure is absent."""
+
+    value: float
+    quality: float
+    energy_j: float | None
+
+
+def _added(facts: Facts, category: str, expert: Expert) -> _Added | None:
+    """Return what it would add, or ``None`` where it would answer nothing.
 
     Under the gate ``category`` the whole category moves to it; under ``oracle`` the prompts it answers better.
     """
     current_j = {answer.expert.name: answer.energy_j for answer in facts.answers(category)}
     own_j = (expert.energy_j or {}).get(category)
-    moves: list[tuple[float, float]] = []  # (weighted quality added, weighted energy added)
+    moves: list[_Added] = []
     known = own_j is not None
     for row in facts.rows[category]:
         weight = facts.problem.prompts[row].weight / facts.total_weight
         now = facts.assigned[row]
-        step = facts.quality(row, expert.name) - math.fsum(
-            facts.quality(row, name) * part for name, part in now.items()
-        )
-        if facts.problem.gate == "oracle" and step <= 0.0:
+        step = facts.value(row, expert.name) - math.fsum(facts.value(row, name) * part for name, part in now.items())
+        if math.isnan(step) or (facts.problem.gate == "oracle" and step <= 0.0):
             continue
         before = [(current_j.get(name), part) for name, part in now.items()]
         known = known and all(energy is not None for energy, _ in before)
         spent = math.fsum((energy or 0.0) * part for energy, part in before)
-        moves.append((weight * step, weight * ((own_j or 0.0) - spent)))
+        better = facts.quality(row, expert.name) - math.fsum(facts.quality(row, n) * part for n, part in now.items())
+        moves.append(_Added(weight * step, weight * better, weight * ((own_j or 0.0) - spent)))
     if not moves:
         return None
-    return math.fsum(move[0] for move in moves), math.fsum(move[1] for move in moves) if known else None
+    value, quality, energy_j = (math.fsum(move[k] or 0.0 for move in moves) for k in range(3))
+    return _Added(value, quality, energy_j if known else None)
 
 
 def _listed(names: list[str]) -> str:
