@@ -152,11 +152,11 @@ def summed(advance: Advance, names: Sequence[str]) -> Callable[[str, int, int], 
     return told
 
 
-def describe(plan: Plan, problem: Problem | None = None) -> str:
-    """Say in one sentence what a plan decides and how good it is; without ``problem``, its value is a quality."""
-    from coinfer.planner.wording import QUALITY, worth_of
+def describe(plan: Plan, problem: Problem) -> str:
+    """Say in one sentence what a plan decides and how good it is."""
+    from coinfer.planner.wording import worth_of
 
-    worth = QUALITY if problem is None else worth_of(problem)
+    worth = worth_of(problem)
     certificate = plan.certificate
     checked = {claim.what: claim.standing for claim in certificate.claims}
     experts = ", ".join(f"{item.expert} on {item.device}" for item in plan.deployments)
@@ -194,12 +194,9 @@ def staleness(made: Replan) -> list[str]:
     return lines
 
 
-def print_plan(plan: Plan, problem: Problem | None = None) -> None:
-    """Print a plan for a person: the sentence, the proof, the routes, the budgets, what left the menu.
-
-    Without ``problem``, its value is a quality, and of its router nothing is said.
-    """
-    from coinfer.planner.wording import QUALITY, regret, routers, worth_of
+def print_plan(plan: Plan, problem: Problem) -> None:
+    """Print a plan for a person: the sentence, the proof, the routes, the budgets, what left the menu."""
+    from coinfer.planner.wording import regret, routers, worth_of
 
     print(describe(plan, problem))
     print(evidence(plan))
@@ -222,7 +219,7 @@ def print_plan(plan: Plan, problem: Problem | None = None) -> None:
     if budgets:
         print()
         table("Budgets", ("limit on", "where", "used", "limit", "slack"), budgets, left=2)
-    told = [routers(plan.alternatives, QUALITY if problem is None else worth_of(problem), problem)]
+    told = [routers(plan.alternatives, worth_of(problem), problem)]
     told += [] if plan.gate_report is None else [regret(plan.gate_report)]
     if any(told):
         print("\n" + clean(" ".join(told)))

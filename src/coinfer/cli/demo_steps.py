@@ -120,7 +120,7 @@ class Demo:
             f"memory of all models,\nand in every category {LATENCY_FACTOR:g} times the median latency of the models."
         )
         if not self.quiet:
-            common.print_plan(self.first_plan)
+            common.print_plan(self.first_plan, self.problem)
         self._say(f"\n{self._best_single()}")
 
     def _best_single(self) -> str:
@@ -186,7 +186,7 @@ class Demo:
         self._say("\n".join(common.staleness(self.again)))
         verify(self.again.problem, self.again.plan)
         decides = "differently" if self.again.changed else "the same"
-        self._say(f"The new plan decides {decides}, and is verified too. {common.describe(self.again.plan)}")
+        self._say(f"The new plan decides {decides}, and is verified too. {common.describe(self.again.plan, self.again.problem)}")
 
     def report(self) -> None:
         """Write the page."""

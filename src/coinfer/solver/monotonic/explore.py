@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from coinfer.errors import InputError
+from coinfer.solver.certificate.facility import shifted
+from coinfer.solver.interrupt import interrupt_sets
 from coinfer.solver.limits import Limits
 from coinfer.solver.monotonic.facility import search_facility
+from coinfer.solver.monotonic.facility_box import EXACT
 from coinfer.solver.monotonic.kernels import Choice
 from coinfer.solver.monotonic.maximise import maximise
 from coinfer.solver.monotonic.pool import Pool
 from coinfer.solver.monotonic.program import FacilityLocation, FloatArray, IntArray, LinearRows, MonotonicProgram
+from coinfer.solver.monotonic.ranking import Ranking, partitioned
 from coinfer.solver.monotonic.result import SearchResult, SearchStatus
 from coinfer.solver.progress import Stop
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ranking:
-    """The best points, best first.
-
-    Attributes
-    ----------
-    values, points
-        Value and point of each.
-    bound
-        No feasible point that is not on the list is worth more.
-    complete
-        True when no limit was hit: the list is then exactly the best points (of equal ones at the end, any).
-    """
-
-    values: tuple[float, ...]
-    points: tuple[IntArray, ...]
-    bound: float
-    complete: bool
 
 
 def best_points(
@@ -51,9 +34,9 @@ def best_points(
 ) -> Ranking:
     """Return the ``count`` best points, or those of them whose value is within a distance of the best.
 
-    A facility location under linear rows is searched once, with a pool. Anything else is solved again and again on
-    the parts of the box that the points found so far leave (E. L. Lawler, "A procedure for computing the k best
-    solutions to discrete optimization problems", Management Science 18, 1972).
+    A facility location under linear rows is searched once, with a pool; anything else again and again on the parts
+    of the box that the points found so far leave. The gaps of ``limits`` are not used: a list with gaps would not be
+    the best.
 
     Raises
     ------
@@ -62,68 +45,37 @@ def best_points(
     """
     if count < 1 or within < 0.0 or math.isnan(within):
         raise InputError("count and within", expected="at least 1, and at least 0", found=(count, within))
-    if isinstance(program.objective, FacilityLocation) and _only_rows(program):
+    exact = msgspec.structs.replace(limits or Limits(), relative_gap=0.0, absolute_gap=0.0)
+    stop = Stop() if stop is None else stop
+    with interrupt_sets(stop):
+        if not isinstance(program.objective, FacilityLocation) or not _only_rows(program):
+            return partitioned(program, count=count, within=within, limits=exact, stop=stop)
         pool = Pool(count=count, within=within)
-        result = search_facility(program, limits=limits, stop=stop, keep_proof=False, pool=pool)
-        done = result.limit is None
-        values = tuple(value for value, _ in pool.points)
-        left = min(values, default=-math.inf) if len(values) == count else max(values, default=-math.inf) - within
-        return Ranking(
-            values=values,
-            points=tuple(point for _, point in pool.points),
-            bound=left if done and values else result.bound,
-            complete=done,
-        )
-    return _partitioned(program, count, within, limits, stop)
+        result = search_facility(program, limits=exact, stop=stop, keep_proof=False, pool=pool)
+    values = tuple(value for value, _ in pool.points)
+    bound, complete = result.bound, not _cut_short(result, exact, stop)
+    if complete:  # boxes were closed at the last value of the list, up to the tolerance of the search
+        bound = (min(values) if len(values) == count else max(values) - within) if values else -math.inf
+        bound += _tolerance(program.objective)
+    return Ranking(values=values, points=tuple(point for _, point in pool.points), bound=bound, complete=complete)
+
+
+def _cut_short(result: SearchResult, limits: Limits, stop: Stop) -> bool:
+    """Return True where a limit may have ended a search with a pool, even one whose best point was proven by then."""
+    late = limits.time_s is not None and result.seconds >= limits.time_s
+    nodes = limits.nodes is not None and result.nodes >= limits.nodes
+    calls = limits.oracle_calls is not None and result.oracle_calls >= limits.oracle_calls
+    return result.limit is not None or bool(stop) or late or nodes or calls
+
+
+def _tolerance(objective: FacilityLocation) -> float:
+    """Return what the search leaves open when it says that it is done."""
+    values, _, size = shifted(objective)
+    return EXACT * max(float(values.max(axis=0, initial=0.0).sum()), size)
 
 
 def _only_rows(program: MonotonicProgram) -> bool:
     return all(isinstance(part, LinearRows) for part in program.constraints)
-
-
-def _partitioned(
-    program: MonotonicProgram, count: int, within: float, limits: Limits | None, stop: Stop | None
-) -> Ranking:
-    """Solve, split what is left around the point found, and go on with the best part."""
-    order = itertools.count()
-    heap: list[tuple[float, int, SearchResult, MonotonicProgram]] = []
-    complete = True
-
-    def solve(part: MonotonicProgram) -> None:
-        nonlocal complete
-        result = maximise(part, limits=limits, stop=stop, keep_proof=False)
-        complete &= result.status in (SearchStatus.OPTIMAL, SearchStatus.INFEASIBLE)
-        if result.incumbent is not None:
-            heapq.heappush(heap, (-result.value, next(order), result, part))
-
-    solve(program)
-    values: list[float] = []
-    points: list[IntArray] = []
-    while heap and len(points) < count and -heap[0][0] >= (values[0] if values else -math.inf) - within:
-        value, _, result, part = heapq.heappop(heap)
-        if result.incumbent is None:
-            continue
-        values.append(-value)
-        points.append(result.incumbent)
-        for rest in _around(part, result.incumbent):
-            solve(rest)
-    left = max((result.bound for _, _, result, _ in heap), default=-math.inf)
-    return Ranking(values=tuple(values), points=tuple(points), bound=left if complete else math.inf, complete=complete)
-
-
-def _around(program: MonotonicProgram, point: IntArray) -> Iterator[MonotonicProgram]:
-    """Yield disjoint boxes that hold everything but ``point``."""
-    lower, upper = program.lower.copy(), program.upper.copy()
-    for i, level in enumerate(point):
-        if level > lower[i]:
-            below = upper.copy()
-            below[i] = level - 1
-            yield replace(program, lower=lower.copy(), upper=below)
-        if level < upper[i]:
-            above = lower.copy()
-            above[i] = level + 1
-            yield replace(program, lower=above, upper=upper.copy())
-        lower[i] = upper[i] = level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,7 +110,7 @@ class SweepPoint:
 def sweep(
     program: MonotonicProgram,
     *,
-    row: int,
+    row: int | Sequence[int],
     budgets: Sequence[float],
     limits: Limits | None = None,
     stop: Stop | None = None,
@@ -166,33 +118,35 @@ def sweep(
 ) -> tuple[SweepPoint, ...]:
     """Solve the program for each limit of one linear row, largest first, and return the points by rising limit.
 
-    A point that fits a smaller limit is best there too, without a search. A search begins from the assignment prices
-    of the one before, and from the best point known that fits.
+    A point that fits a smaller limit is best there too, without a search, and the bound of a larger limit holds for
+    a smaller one. A search begins from the assignment prices of the one before, and from the best point known that
+    fits. Values and bounds never fall as the limit rises, also where a search was cut short.
 
     Parameters
     ----------
     program
         Its own limit of the row is not used.
     row
-        Number of the linear row, over all blocks in their order.
+        Number of the linear row, over all blocks in their order; several rows have the limit in common.
     budgets
         Limits to solve for.
     limits, stop, kernel
         Of each search.
     """
+    rows = [row] if isinstance(row, int) else list(row)
     found: list[SweepPoint] = []
     prices: FloatArray | None = None
-    cost = program.rows.coefficients[row]
+    cost = program.rows.coefficients[rows]
     facility = isinstance(program.objective, FacilityLocation) and _only_rows(program)
+    stop = Stop() if stop is None else stop
     for budget in sorted(set(budgets), reverse=True):
         last = found[-1] if found else None
-        if last is not None and last.used is not None and last.used <= budget and last.status is SearchStatus.OPTIMAL:
+        if last is not None and _holds_below(last, budget):
             found.append(replace(last, limit=budget, searched=False))
             continue
-        if last is not None and last.status is SearchStatus.INFEASIBLE and (cost >= 0.0).all():
-            found.append(replace(last, limit=budget, searched=False))
-            continue
-        variant = with_limit(program, row=row, limit=budget)
+        variant = program
+        for number in rows:
+            variant = with_limit(variant, row=number, limit=budget)
         start = last.point if last is not None else None
         if facility:
             result = search_facility(
@@ -205,14 +159,30 @@ def sweep(
             SweepPoint(
                 limit=budget,
                 value=result.value,
-                bound=result.bound,
+                bound=result.bound if last is None else min(result.bound, last.bound),
                 point=result.incumbent,
-                used=None if result.incumbent is None else float(cost @ result.incumbent),
+                used=None if result.incumbent is None else float((cost @ result.incumbent).max()),
                 searched=True,
                 status=result.status,
             )
         )
-    return tuple(reversed(found))
+    return _rising(found[::-1])
+
+
+def _holds_below(last: SweepPoint, budget: float) -> bool:
+    """Return True where what is known of a larger limit settles a smaller one."""
+    fits = last.used is not None and last.used <= budget and last.status is SearchStatus.OPTIMAL
+    return fits or last.status is SearchStatus.INFEASIBLE
+
+
+def _rising(points: list[SweepPoint]) -> tuple[SweepPoint, ...]:
+    """Let a search that was cut short take the point of a smaller limit where that is better."""
+    for i in range(1, len(points)):
+        below, here = points[i - 1], points[i]
+        if below.point is not None and below.value > here.value and here.status is not SearchStatus.OPTIMAL:
+            status = SearchStatus.FEASIBLE if here.status is SearchStatus.UNSOLVED else here.status
+            points[i] = replace(here, value=below.value, point=below.point, used=below.used, status=status)
+    return tuple(points)
 
 
 def with_limit(program: MonotonicProgram, *, row: int, limit: float) -> MonotonicProgram:
@@ -237,10 +207,18 @@ def with_limit(program: MonotonicProgram, *, row: int, limit: float) -> Monotoni
 
 
 def forced(program: MonotonicProgram, *, variable: int, level: int = 1) -> MonotonicProgram:
-    """Return the program in which a variable is at least ``level``: its optimum says why it was not chosen."""
+    """Return the program in which a variable is at least ``level``: its optimum says why it was not chosen.
+
+    Raises
+    ------
+    InputError
+        If the box ends below ``level``.
+    """
+    if level > program.upper[variable]:
+        raise InputError("level", expected=f"at most {program.upper[variable]}, where the box ends", found=level)
     lower = program.lower.copy()
     lower[variable] = max(level, int(lower[variable]))
-    return replace(program, lower=lower, upper=np.maximum(program.upper, lower))
+    return replace(program, lower=lower)
 
 
 def excluded(program: MonotonicProgram, *, variables: Sequence[int]) -> MonotonicProgram:
