@@ -15,6 +15,7 @@ from coinfer.cli import (
     accelerate,
     completion,
     demo,
+    explore,
     export,
     gate,
     import_,
@@ -28,7 +29,22 @@ from coinfer.cli import (
 )
 from coinfer.errors import CoinferError
 
-VERBS = (profile, import_, plan, verify, run, replan, report, accelerate, gate, export, schema, demo, completion)
+VERBS = (
+    profile,
+    import_,
+    plan,
+    verify,
+    run,
+    replan,
+    report,
+    explore,
+    gate,
+    accelerate,
+    export,
+    schema,
+    demo,
+    completion,
+)
 
 EPILOG = """\
 exit codes: 0 done · 2 bad input, or a claim that is not true · 3 infeasible · 4 a limit was hit before any plan

@@ -186,7 +186,8 @@ class Demo:
         self._say("\n".join(common.staleness(self.again)))
         verify(self.again.problem, self.again.plan)
         decides = "differently" if self.again.changed else "the same"
-        self._say(f"The new plan decides {decides}, and is verified too. {common.describe(self.again.plan, self.again.problem)}")
+        told = common.describe(self.again.plan, self.again.problem)
+        self._say(f"The new plan decides {decides}, and is verified too. {told}")
 
     def report(self) -> None:
         """Write the page."""

@@ -79,7 +79,8 @@ def searched(problem: Problem, leaves: BoxProof) -> Shown:
     if reason is not None:
         raise CertificateError(f"certificate.leaves: the problem has no monotonic program: {reason}")
     program = widened_rows(monotonic_program(problem))
-    found = check_boxes(program, leaves)
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd prices: what is no number shows nothing
+        found = check_boxes(program, leaves)
     bound = math.nextafter(found.bound, math.inf) + value_margin(program)
     where = "" if found.leaf is None else f", at leaf {found.leaf}"
     return Shown(bound=bound, leaves=len(leaves.leaves), where=where)

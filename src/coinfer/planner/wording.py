@@ -72,6 +72,10 @@ class Worth:
         side = "above the least possible" if self.cost else "below the best possible"
         return f"{amount(gap, self.unit, significant=2)}{self.per} {side}"
 
+    def size(self, difference: float) -> str:
+        """Write a difference of values, without its sign."""
+        return amount(abs(difference), self.unit, significant=2)
+
     @property
     def limit(self) -> str:
         """What stands before the bound: ``at most`` where more is better, else ``at least``."""

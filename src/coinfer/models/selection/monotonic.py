@@ -18,7 +18,7 @@ from coinfer.errors import Plain, ProblemError
 from coinfer.models.selection.data import SCORED, SelectionProblem
 from coinfer.models.selection.deployed import gate_shares
 from coinfer.models.selection.formulate import formulate
-from coinfer.models.selection.units import Units, answerable, units
+from coinfer.models.selection.units import Units, answerable, quality_scale, units
 from coinfer.records import Matrix
 from coinfer.solver.monotonic.program import (
     Constraint,
@@ -38,6 +38,8 @@ BoolArray = NDArray[np.bool_]
 ROUNDING = 2.0**-46
 """Share by which a limit on a mean is loosened: what the rounding of its sum may hide."""
 LEAST_SHARE = 1e-220
+LEAST_SCALE = 1e-150
+"""Smallest limit that figures are divided by; below it they might no longer be numbers."""
 SELECTION_ROWS = ("required", "worst_case_energy", "experts", "group", "memory", "latency")
 """Row families of the integer program that bind the selection and not the routing."""
 
@@ -87,6 +89,7 @@ def monotonic_program(problem: SelectionProblem) -> MonotonicProgram:
         shares = _shares(problem, parts, allowed)
         objective = _gated(problem, parts.value, shares, parts.weight)
         constraints += _mean_limits(problem, parts, shares)
+        upper = np.where(_paying(problem, parts, allowed), 0, upper)
     return MonotonicProgram(lower=lower, upper=upper, objective=objective, constraints=tuple(constraints))
 
 
@@ -156,34 +159,65 @@ def _gated(problem: SelectionProblem, values: FloatArray, shares: FloatArray, we
     return GatedMean(values=np.where(shares > 0.0, values, 0.0), shares=shares, weights=weight, rule=rule)
 
 
+def _figures(problem: SelectionProblem, parts: Units, field: str) -> FloatArray:
+    """Return a figure of each pair, (units, experts); 0 where it is absent."""
+    tables: list[dict[str, float]] = [getattr(expert, field) or {} for expert in problem.experts]
+    return np.array([[table.get(category, 0.0) for table in tables] for category in parts.category])
+
+
+def _idle(problem: SelectionProblem) -> FloatArray:
+    """Return the idle energy per request, J, (devices, experts), that each expert makes its device pay."""
+    rate = problem.arrival_rate_per_s
+    power = {part.name: 0.0 if rate is None else (part.idle_power_w or 0.0) / rate for part in problem.devices}
+    return np.array(
+        [[power[part.name] * (expert.device == part.name) for expert in problem.experts] for part in problem.devices]
+    )
+
+
+def _paying(problem: SelectionProblem, parts: Units, allowed: BoolArray) -> BoolArray:
+    """Return True, (experts,), for those that use some of a budget of nothing once they are selected.
+
+    Under ``softmax`` every selected expert that may answer is asked. What it then uses may be less than rounding hides
+    from a sum, but it is something.
+    """
+    found = np.zeros(len(problem.experts), dtype=bool)
+    for field in ("energy_j", "price_usd"):
+        if problem.gate == "softmax" and getattr(problem.budgets, field) == 0.0:
+            found |= (allowed & (_figures(problem, parts, field) > 0.0)).any(axis=0)
+    return found
+
+
 def _mean_limits(problem: SelectionProblem, parts: Units, shares: FloatArray) -> list[Constraint]:
-    """Return the limits on means over the traffic, which the selection decides under a gate that follows scores."""
+    """Return the limits on means over the traffic, which the selection decides under a gate that follows scores.
+
+    Each is divided by its limit, so that the tolerance of a search means the same for joules, money and load. With a
+    budget of nothing only whether something is used counts.
+    """
     experts, budgets, rate = problem.experts, problem.budgets, problem.arrival_rate_per_s
     found: list[Constraint] = []
 
-    def limit(table: FloatArray, most: float, name: str, idle: FloatArray | None = None) -> None:
+    def limit(table: FloatArray, most: float, name: str, scale: float, idle: FloatArray | None = None) -> None:
+        table, idle, most = table / scale, None if idle is None else idle / scale, most / scale
         mean = _gated(problem, table, shares, parts.weight)
         margin = ROUNDING * (abs(most) + float(parts.weight @ np.abs(mean.values).max(axis=1)))
         found.append(MixedAtMost(oracle=_Mean(mean, idle), limit=most + margin, name=name))
 
-    def figures(field: str) -> FloatArray:
-        tables: list[dict[str, float]] = [getattr(expert, field) or {} for expert in experts]
-        return np.array([[table.get(category, 0.0) for table in tables] for category in parts.category])
+    def budget(table: FloatArray, most: float, name: str, idle: FloatArray | None = None) -> None:
+        if most == 0.0:
+            table, idle = (table > 0.0) * 1.0, None if idle is None else (idle > 0.0) * 1.0
+        limit(table, most, name, max(most, LEAST_SCALE) if most > 0.0 else 1.0, idle)
 
     if budgets.energy_j is not None:
-        power = {part.name: part.idle_power_w or 0.0 for part in problem.devices}
-        held = np.array(
-            [[power[part.name] * (expert.device == part.name) for expert in experts] for part in problem.devices]
-        )
-        limit(figures("energy_j"), budgets.energy_j, "energy", None if rate is None else held / rate)
+        budget(_figures(problem, parts, "energy_j"), budgets.energy_j, "energy", _idle(problem))
     if budgets.price_usd is not None:
-        limit(figures("price_usd"), budgets.price_usd, "price")
+        budget(_figures(problem, parts, "price_usd"), budgets.price_usd, "price")
     if problem.quality_floor is not None:
-        limit(-parts.quality, -problem.quality_floor, "quality floor")
+        limit(-parts.quality, -problem.quality_floor, "quality floor", quality_scale(problem))
     for device in problem.devices:
         if device.max_utilisation is not None and rate is not None:
             there = np.array([expert.device == device.name for expert in experts])
-            limit(rate * figures("latency_s") * there, device.max_utilisation, f"utilisation of {device.name}")
+            busy = rate * _figures(problem, parts, "latency_s") * there
+            budget(busy, device.max_utilisation, f"utilisation of {device.name}")
     return found
 
 
