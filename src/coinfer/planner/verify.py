@@ -94,7 +94,8 @@ def _check_bound(plan: Plan, bound: float | None, shown: Shown | None, scale: fl
         raise CertificateError("certificate.claims: the bound is called verified, but there is no proof of it")
     _no_stronger("certificate.bound", certificate.bound, bound, scale, shown.where)
     exactly = " exactly" if certificate.proof is not None else ""
-    return Claim(what="bound", standing="verified", method=f"every one of {shown.leaves} leaves re-computed{exactly}")
+    leaves = "the only leaf" if shown.leaves == 1 else f"every one of {shown.leaves} leaves"
+    return Claim(what="bound", standing="verified", method=f"{leaves} re-computed{exactly}")
 
 
 def _check_wording(plan: Plan, scale: float) -> None:

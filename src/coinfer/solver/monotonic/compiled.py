@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from coinfer.solver.monotonic.prices import DEFLECTION, FIRST_STEP, NOTABLE, SHORTER, Priced
+from coinfer.solver.monotonic.prices import DEFLECTION, FIRST_STEP, NOTABLE, SHORTER, SMALLEST_NORM, Priced
 from coinfer.solver.monotonic.program import FloatArray, IntArray
 
 # Sums may be taken in any order (that is what lets them run in vector registers); infinities are left alone.
@@ -115,7 +115,7 @@ def _ascend(  # noqa: PLR0912
                 slope[r] = 0.0
             direction[r] = slope[r] + DEFLECTION * direction[r]
             norm += direction[r] * direction[r]
-        if norm == 0.0:
+        if norm <= SMALLEST_NORM:
             break
         prices = np.maximum(0.0, prices - length * (bound - target) / norm * direction)
     return best, best_prices, best_row_prices, best_reduced

@@ -26,6 +26,8 @@ from coinfer.solver.monotonic.program import FloatArray, IntArray
 DEFLECTION = 0.3
 FIRST_STEP = 1.0
 SHORTER = 0.6
+SMALLEST_NORM = 1e-12
+"""Of a direction, squared; its entries are counts, so less is rounding, and no direction at all."""
 NOTABLE = 1e-3
 """A step counts as progress when it closes this share of the gap."""
 
@@ -149,7 +151,7 @@ def _ascend(
         slope[(slope > 0.0) & (prices <= 0.0)] = 0.0
         direction = slope + DEFLECTION * direction
         norm = float(direction @ direction)
-        if norm == 0.0:
+        if norm <= SMALLEST_NORM:
             break
         prices = np.maximum(0.0, prices - length * (bound - target) / norm * direction)
     return best
