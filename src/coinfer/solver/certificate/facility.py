@@ -86,6 +86,10 @@ class FacilityLeaves:
         CertificateError
             If the leaf does not show what its method says.
         """
+        with np.errstate(over="ignore", invalid="ignore"):  # absurd prices show inf or nan, which no leaf may state
+            return self._shown(leaf, lower, upper)
+
+    def _shown(self, leaf: BoxLeaf, lower: IntArray, upper: IntArray) -> float | None:
         if leaf.method == "constraint":
             self._check_empty(leaf, lower, upper)
             return None
