@@ -117,6 +117,7 @@ def test_more_of_a_budget_buys_what_planning_with_it_finds() -> None:
         for more in item.more:
             again = solve(budget.replaced(problem, item.limit + more.added), How())
             assert more.gain == pytest.approx(again.optimum.value - base.optimum.value, abs=1e-7)
+            assert more.at_least is not None
             assert more.at_least <= more.gain + 1e-9
     assert {budget.name for budget in budgets_of(problem)} == {item.budget for item in worth_of_budgets(problem)}
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from coinfer.planner.wording import Worth
 
 MOST_SELECTIONS = 10_000
+NEGLIGIBLE = 1e-9
+MINUS = "\N{MINUS SIGN}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +130,7 @@ def _sweep_of(problem: Problem, text: str) -> tuple[Budget, list[float]]:
 
 def _best(ranking: Ranking, worth: Worth, _: Problem) -> None:
     rows = [
-        [", ".join(item.selected), worth.amount(item.value), worth.size(item.difference) if item.difference else "–"]
+        [", ".join(item.selected), worth.amount(item.value), _size(item.difference, item.value, worth) or "–"]
         for item in ranking.selections
     ]
     common.table("Best selections", ("experts", worth.title.lower(), "worse by"), rows)
@@ -195,9 +197,26 @@ def _worth(found: tuple[BudgetWorth, ...], worth: Worth, _: Problem) -> None:
 
 def _gain(part: More, worth: Worth) -> str:
     if part.proven:
-        return worth.size(part.gain) if part.gain > 0.0 else "nothing"
-    most = "?" if part.at_most is None else worth.size(part.at_most)
-    return f"{worth.size(part.at_least)} to {most}"
+        size = _size(part.gain, part.optimum.value, worth)
+        return "nothing" if size is None else size if part.gain > 0.0 else f"{MINUS}{size}"
+    return _range(part.at_least, part.at_most, worth)
+
+
+def _size(difference: float, value: float, worth: Worth) -> str | None:
+    """Write a difference of values without its sign; ``None`` where it is only rounding."""
+    return None if abs(difference) <= NEGLIGIBLE * abs(value) else worth.size(difference)
+
+
+def _beside(loss: float, value: float, worth: Worth, better: str) -> str:
+    """Say how another optimum compares: worse, as good, or better for a reason."""
+    size = _size(loss, value, worth)
+    return "as good" if size is None else f"{size} worse" if loss > 0.0 else f"{size} better: {better}"
+
+
+def _range(least: float | None, most: float | None, worth: Worth) -> str:
+    """Write what is proven of a difference; a sign stands where it is below 0."""
+    ends = ["?" if end is None else (MINUS if end < 0.0 else "") + worth.size(end) for end in (least, most)]
+    return f"{ends[0]} to {ends[1]}"
 
 
 def _why_not(found: list[WhyNot], worth: Worth, _: Problem) -> None:
@@ -206,13 +225,14 @@ def _why_not(found: list[WhyNot], worth: Worth, _: Problem) -> None:
         if item.selected:
             print(f"{name} is selected.")
         elif item.optimum is None or item.loss is None:
-            print(common.clean(f"{name} cannot be selected: {item.reason}."))
+            relief = f" Lifting one of these would make room: {', '.join(item.relief)}." if item.relief else ""
+            print(common.clean(f"{name} cannot be selected: {item.reason}.{relief}"))
         else:
-            proven = "" if item.optimum.proven else " as far as was found"
-            side = "worse" if item.loss >= 0.0 else "better: the problem forbids it"
-            told = (
-                f"With {name} the best is {worth.amount(item.optimum.value)}, {worth.size(item.loss)} {side}{proven}."
+            proven = (
+                "" if item.proven else f" as far as was found (proven: {_range(item.at_least, item.at_most, worth)})"
             )
+            side = _beside(item.loss, item.optimum.value, worth, "the problem forbids it")
+            told = f"With {name} the best is {worth.amount(item.optimum.value)}, {side}{proven}."
             out, came = ", ".join(item.pushed_out), ", ".join(item.brought_in)
             told += f" It would push out {out}." if out else " It would push out nothing."
             print(common.clean(told + (f" With it would come {came}." if came else "")))
@@ -224,8 +244,9 @@ def _essential(found: list[Essential], worth: Worth, _: Problem) -> None:
         if item.optimum is None or item.loss is None:
             print(common.clean(f"Without {names}: {item.infeasible}."))
             continue
-        proven = "" if item.optimum.proven else " as far as was found"
-        told = f"Without {names} the best is {worth.amount(item.optimum.value)}, {worth.size(item.loss)} worse{proven}."
+        proven = "" if item.proven else f" as far as was found (proven: {_range(item.at_least, item.at_most, worth)})"
+        side = _beside(item.loss, item.optimum.value, worth, "the problem requires some of them")
+        told = f"Without {names} the best is {worth.amount(item.optimum.value)}, {side}{proven}."
         if item.essentialness is not None:
             told += f" Essentialness {item.essentialness:.1%}."
         print(common.clean(told))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from coinfer.errors import CoinferError, LimitReached
@@ -17,11 +19,14 @@ from coinfer.planner.plan import RECOMPUTED, Certificate, Claim
 from coinfer.planner.rounding import value_margin, widened_rows
 from coinfer.solver.limits import Limits
 from coinfer.solver.monotonic.maximise import maximise
+from coinfer.solver.monotonic.program import IntArray, LinearRows, MonotonicProgram
 from coinfer.solver.monotonic.result import SearchResult, SearchStatus
 from coinfer.solver.progress import OnProgress, Stop
 from coinfer.version import __version__
 
 ENGINE = f"monotonic {__version__}"
+MOST_CUTS = 100
+"""Selections that miss a limit by less than a search in floats can see, before it is given up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,9 @@ def search(
 ) -> Found | None:
     """Search the selections of ``problem``; ``None`` where none is feasible.
 
+    A search in floats lets through what misses a limit by a hair. The evaluation does not; such a selection is cut
+    off and the search goes on. The proof is that of the first search, of which the other ones are parts.
+
     Raises
     ------
     LimitReached
@@ -64,22 +72,58 @@ def search(
         The same, when the user stopped it.
     """
     program = widened_rows(monotonic_program(problem))
-    point = None
-    if start is not None:
-        point = np.array([expert.name in start.selected for expert in problem.experts], dtype=np.int64)
-    result = maximise(program, limits=limits, start=point, on_progress=on_progress, stop=stop, keep_proof=with_proof)
-    if result.status is SearchStatus.INFEASIBLE:
-        return None
-    if result.incumbent is None:
-        raise _nothing(result)
-    chosen = [expert.name for expert, on in zip(problem.experts, result.incumbent, strict=True) if on]
-    decision = decode_selection(problem, chosen)
-    evaluation = evaluate(problem, decision)
-    if evaluation.violations:
-        raise LimitReached(f"{ENGINE} found only a decision that breaks a constraint: {evaluation.violations[0]}")
-    claimed = result.bound + value_margin(program)
-    certificate = _certificate(problem, result, evaluation.value, claimed)
+    began = time.perf_counter()
+    point = None if start is None else _selection(problem, start.selected)
+    cuts: list[IntArray] = []
+    first: SearchResult | None = None
+    while True:
+        result = maximise(
+            _without(program, cuts),
+            limits=limits if first is None else _remaining(limits, time.perf_counter() - began),
+            start=point,
+            on_progress=on_progress,
+            stop=stop,
+            keep_proof=with_proof and first is None,  # the checker knows of no cuts
+        )
+        first = first or result
+        if result.status is SearchStatus.INFEASIBLE:
+            return None
+        if result.incumbent is None:
+            raise _nothing(result)
+        chosen = [expert.name for expert, on in zip(problem.experts, result.incumbent, strict=True) if on]
+        decision = decode_selection(problem, chosen)
+        evaluation = evaluate(problem, decision)
+        if not evaluation.violations:
+            break
+        cuts.append(result.incumbent)
+        if len(cuts) > MOST_CUTS:
+            raise LimitReached(f"{ENGINE} found only decisions that break a constraint: {evaluation.violations[0]}")
+    claimed = min(first.bound, result.bound) + value_margin(program)
+    certificate = _certificate(problem, replace(result, proof=first.proof), evaluation.value, claimed)
     return Found(decision=decision, evaluation=evaluation, certificate=certificate, engine=ENGINE)
+
+
+def _selection(problem: Problem, names: tuple[str, ...]) -> IntArray:
+    return np.array([expert.name in names for expert in problem.experts], dtype=np.int64)
+
+
+def _without(program: MonotonicProgram, points: list[IntArray]) -> MonotonicProgram:
+    """Return ``program`` without some binary points, which its tolerance lets through and the problem does not."""
+    if not points:
+        return program
+    table = np.array(points)
+    rows = LinearRows(
+        coefficients=np.where(table > 0, 1.0, -1.0),
+        limits=table.sum(axis=1) - 1.0,
+        names=tuple(f"not selection {i}" for i in range(len(table))),
+    )
+    return replace(program, constraints=(*program.constraints, rows))
+
+
+def _remaining(limits: Limits, spent_s: float) -> Limits:
+    if limits.time_s is None:
+        return limits
+    return msgspec.structs.replace(limits, time_s=max(0.0, limits.time_s - spent_s))
 
 
 def _certificate(problem: Problem, result: SearchResult, value: float, claimed: float) -> Certificate:

@@ -200,11 +200,11 @@ def _mean_limits(problem: SelectionProblem, parts: Units, shares: FloatArray) ->
         table, idle, most = table / scale, None if idle is None else idle / scale, most / scale
         mean = _gated(problem, table, shares, parts.weight)
         margin = ROUNDING * (abs(most) + float(parts.weight @ np.abs(mean.values).max(axis=1)))
-        found.append(MixedAtMost(oracle=_Mean(mean, idle), limit=most + margin, name=name))
+        found.append(MixedAtMost(oracle=LimitedMean(mean, idle), limit=most + margin, name=name))
 
     def budget(table: FloatArray, most: float, name: str, idle: FloatArray | None = None) -> None:
         if most == 0.0:
-            table, idle = (table > 0.0) * 1.0, None if idle is None else (idle > 0.0) * 1.0
+            table, idle = np.sign(table), None if idle is None else np.sign(idle)
         limit(table, most, name, max(most, LEAST_SCALE) if most > 0.0 else 1.0, idle)
 
     if budgets.energy_j is not None:
@@ -221,17 +221,25 @@ def _mean_limits(problem: SelectionProblem, parts: Units, shares: FloatArray) ->
     return found
 
 
-class _Mean:
-    """A mean under the gate, plus idle power of the devices that hold an expert, as a mixed monotone function."""
+class LimitedMean:
+    """A mean under the gate, plus idle power of the devices that hold an expert, as a mixed monotone function.
+
+    Attributes
+    ----------
+    mean
+        The mean.
+    idle
+        (devices, experts) what each device adds as soon as it holds the expert; ``None`` where nothing is added.
+    """
 
     def __init__(self, mean: GatedMean, idle: FloatArray | None) -> None:
+        self.mean, self.idle = mean, idle
         self._pair: PairOracle = GatePair(mean)
-        self._idle = idle
 
     def values(self, rising: IntArray, falling: IntArray) -> FloatArray:
         """Return the value of each pair of rows, both (count, variables), as (count,)."""
         means = self._pair.values(rising, falling)
-        if self._idle is None:
+        if self.idle is None:
             return means
-        paid: FloatArray = (self._idle[None] * rising[:, None, :]).max(axis=2, initial=0.0).sum(axis=1)
+        paid: FloatArray = (self.idle[None] * rising[:, None, :]).max(axis=2, initial=0.0).sum(axis=1)
         return means + paid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -69,11 +68,16 @@ class Optimum:
     selected: tuple[str, ...]
     limit: str | None = None
 
-    def gap_to(self, other: Optimum) -> tuple[float, float, float | None]:
-        """Return by how much the other one's value is lower: as found, at least, and at most where that is known."""
-        least = -math.inf if other.bound is None else self.value - other.bound
-        most = None if self.bound is None else max(0.0, self.bound - other.value)
-        return self.value - other.value, max(0.0, least), most
+    def gap_to(self, other: Optimum, *, nested: bool) -> tuple[float, float | None, float | None]:
+        """Return how much lower the other optimum is: as found, and at least and at most as far as that is proven.
+
+        With ``nested`` the other problem allows nothing that this one does not, so that its optimum is no higher.
+        """
+        least = None if other.bound is None else self.value - other.bound
+        most = None if self.bound is None else self.bound - other.value
+        if not nested:
+            return self.value - other.value, least, most
+        return max(0.0, self.value - other.value), max(0.0, least or 0.0), None if most is None else max(0.0, most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

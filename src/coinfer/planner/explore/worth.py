@@ -33,7 +33,7 @@ class More:
 
     added: float
     gain: float
-    at_least: float
+    at_least: float | None
     at_most: float | None
     proven: bool
     optimum: Optimum
@@ -99,7 +99,10 @@ def worth_of_budgets(
         limit = budget.limit(problem) or 0.0
         used = budget.used(evaluation, base.decision.selected)
         points = sweep_budget(problem, budget, raised, how=how) if (raised := _raised(budget, limit, steps)) else ()
-        more = tuple(_more(base.optimum, point.optimum, point.limit - limit) for point in points if point.optimum)
+        nested = budget.nested(problem)
+        more = tuple(
+            _more(base.optimum, point.optimum, point.limit - limit, nested=nested) for point in points if point.optimum
+        )
         slack = None if used is None else 0.0 if math.isclose(used, limit) else limit - used  # rounding is no slack
         found.append(Worth(budget=budget.name, unit=budget.unit, limit=limit, used=used, slack=slack, more=more))
         if on_point is not None:
@@ -116,11 +119,11 @@ def _raised(budget: Budget, limit: float, steps: Sequence[float]) -> list[float]
     return [number for number in raised if number > limit]
 
 
-def _more(base: Optimum, optimum: Optimum, added: float) -> More:
-    gain, least, most = optimum.gap_to(base)
+def _more(base: Optimum, optimum: Optimum, added: float, *, nested: bool) -> More:
+    gain, least, most = optimum.gap_to(base, nested=nested)
     return More(
         added=added,
-        gain=max(0.0, gain),
+        gain=gain,
         at_least=least,
         at_most=most,
         proven=base.proven and optimum.proven,
