@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from coinfer.cli import main
 from coinfer.errors import Infeasible, InputError
@@ -28,6 +28,7 @@ from coinfer.testing.enumeration import enumerate_optimum
 from coinfer.testing.selection import selection_problems
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "problems"
+FILTERED = [HealthCheck.filter_too_much, HealthCheck.too_slow]
 GATES = ("oracle", "category", "softmax", "top_1")
 
 
@@ -43,7 +44,7 @@ def all_values(problem: Problem) -> list[float]:
     return sorted(found, reverse=True)
 
 
-@settings(max_examples=120)
+@settings(max_examples=80, suppress_health_check=FILTERED)
 @given(problem=selection_problems(gates=GATES, max_experts=4))
 def test_the_best_selections_are_those_of_enumeration(problem: Problem) -> None:
     """The K best values, and those within a distance, are what enumerating all selections finds."""
@@ -61,7 +62,7 @@ def test_the_best_selections_are_those_of_enumeration(problem: Problem) -> None:
     assert len(found) == sum(value >= truth[0] - near - 1e-8 * scale_of(problem) for value in truth)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, suppress_health_check=FILTERED)
 @given(problem=selection_problems(max_experts=4))
 def test_forcing_in_and_taking_away_cost_what_enumeration_says(problem: Problem) -> None:
     """The best selection with an expert, and the one without it, are the optima of the problems that say so."""
@@ -87,7 +88,7 @@ def test_forcing_in_and_taking_away_cost_what_enumeration_says(problem: Problem)
             assert gone.optimum.value == pytest.approx(without, abs=near)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, suppress_health_check=FILTERED)
 @given(problem=selection_problems(gates=GATES, max_experts=4))
 def test_a_sweep_is_each_budget_solved_by_itself(problem: Problem) -> None:
     """Every limit of a sweep has the optimum of its own problem, and under nested limits values never fall."""

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from coinfer.errors import InputError, LimitReached, ProblemError
 from coinfer.models.problem import Problem, read_problem
@@ -24,6 +24,8 @@ from coinfer.solver.limits import Limits
 from coinfer.testing.enumeration import enumerate_optimum
 from coinfer.testing.selection import selection_problems
 
+FILTERED = [HealthCheck.filter_too_much, HealthCheck.too_slow]
+"""Many drawn problems are infeasible, or of another kind than a test asks for."""
 EXAMPLES = Path(__file__).parents[2] / "examples" / "problems"
 HIGHS = How(engine="highs")
 
@@ -42,7 +44,7 @@ def values_of(problem: Problem) -> dict[frozenset[str], float]:
     return found
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, suppress_health_check=FILTERED)
 @given(problem=selection_problems(max_experts=3, max_prompts=3))
 def test_the_next_best_by_partition_are_those_of_enumeration(problem: Problem) -> None:
     """The integer program, solved part by part, ranks all selections as enumeration does, each once."""
@@ -64,7 +66,7 @@ def test_the_next_best_by_partition_are_those_of_enumeration(problem: Problem) -
         assert two.bound >= ranked[2] - near
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, suppress_health_check=FILTERED)
 @given(problem=selection_problems(max_experts=3, max_prompts=3))
 def test_both_engines_rank_alike(problem: Problem) -> None:
     """Where the selection decides the routing, one search and the integer program find the same values."""
@@ -74,7 +76,7 @@ def test_both_engines_rank_alike(problem: Problem) -> None:
     assert [item.value for item in one.selections] == pytest.approx([item.value for item in other.selections], abs=near)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, suppress_health_check=FILTERED)
 @given(problem=selection_problems(max_experts=3, max_prompts=3))
 def test_a_ranking_cut_short_by_nodes_claims_nothing_untrue(problem: Problem) -> None:
     """Nothing off a list that was cut short is worth more than its bound, where it states one."""
@@ -98,7 +100,7 @@ COUPLED = [("energy_j", [0.0, 1.2, 1.7, 4.0]), ("price_usd", [0.0, 0.012, 0.02, 
 
 
 @pytest.mark.parametrize(("name", "limits"), COUPLED)
-@settings(max_examples=25)
+@settings(max_examples=25, suppress_health_check=FILTERED)
 @given(problem=selection_problems(max_experts=3, max_prompts=3, gates=("oracle", "category", "softmax", "top_1")))
 def test_a_sweep_by_planning_is_each_budget_solved_by_itself(name: str, limits: list[float], problem: Problem) -> None:
     """Limits that couple the routing, and promises, are swept to the optimum of each problem, whatever the gate."""
@@ -119,7 +121,7 @@ def test_a_sweep_by_planning_is_each_budget_solved_by_itself(name: str, limits: 
             assert point.used is None or point.used <= point.limit * (1.0 + 1e-8)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, suppress_health_check=FILTERED)
 @given(problem=selection_problems(max_experts=3, max_prompts=3))
 def test_worst_case_energy_is_swept_over_all_categories(problem: Problem) -> None:
     """The limit on worst-case energy holds in each category at once, at every point of a sweep."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from coinfer import jsonfile
@@ -26,6 +26,8 @@ from coinfer.solver.limits import Limits
 from coinfer.testing.enumeration import enumerate_optimum
 from coinfer.testing.selection import selection_problems
 
+FILTERED = [HealthCheck.filter_too_much, HealthCheck.too_slow]
+"""Many drawn problems are infeasible, or of another kind than a test asks for."""
 EXAMPLES = Path(__file__).parents[2] / "examples" / "problems"
 GATES = ("oracle", "category", "softmax", "top_1")
 
@@ -100,7 +102,7 @@ def test_what_nothing_is_feasible_without_is_said() -> None:
     assert essential(shelf(), ["large"]).loss == pytest.approx(0.0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=FILTERED)
 @given(problem=selection_problems(gates=GATES, max_experts=3, max_prompts=4), nodes=st.integers(0, 2))
 def test_what_is_proven_of_a_loss_holds_it_however_early_the_search_ends(problem: Problem, nodes: int) -> None:
     """The true loss, and the true essentialness, lie within what is stated, whatever was required or forbidden."""
@@ -130,7 +132,7 @@ def test_what_is_proven_of_a_loss_holds_it_however_early_the_search_ends(problem
             assert gone.essentialness_at_most is None or gone.essentialness_at_most >= share - slack
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, suppress_health_check=FILTERED)
 @given(problem=selection_problems(gates=GATES, max_experts=3, max_prompts=4))
 def test_more_of_any_budget_buys_what_enumeration_says(problem: Problem) -> None:
     """Under every gate and limit, what is proven of a gain holds the difference of the two true optima."""
@@ -195,3 +197,13 @@ def test_every_answer_is_a_sentence(
     assert words in said
     assert main(["explore", str(file), *options, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)
+
+
+def test_experts_that_answer_nothing_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Selections that only add idle experts say so, and ties of that kind are counted and not listed."""
+    path = tmp_path / "roomy.json"
+    jsonfile.write(path, shelf(devices=(Device(name="box", memory_bytes=20),), forbidden=("giant",)))
+    assert main(["explore", str(path), "--best", "2", "--tied", "--worth"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "talker, coder; idle: large" in said
+    assert "Not shown: 1 in which some expert answers nothing." in said

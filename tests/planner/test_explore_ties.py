@@ -8,7 +8,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from coinfer.errors import InputError
@@ -88,7 +88,7 @@ def test_equal_answers_are_tied_and_one_prompt_says_nothing() -> None:
     assert gap.difference == pytest.approx(-0.5)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(problem=selection_problems(gates=GATES, max_experts=4), data=st.data())
 def test_the_values_of_prompts_are_those_of_the_decision(problem: Problem, data: st.DataObject) -> None:
     """Both ways to the value of each prompt agree, and their mean is the value of the evaluation."""

@@ -11,7 +11,7 @@ from coinfer.cli import common
 
 if TYPE_CHECKING:
     from coinfer.models.problem import Problem
-    from coinfer.planner.explore.best import Ranking
+    from coinfer.planner.explore.best import Candidate, Ranking
     from coinfer.planner.explore.budgets import Budget
     from coinfer.planner.explore.experts import Essential, WhyNot
     from coinfer.planner.explore.optimum import How
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from coinfer.planner.wording import Worth
 
 MOST_SELECTIONS = 10_000
+MOST_ROWS = 20
 NEGLIGIBLE = 1e-9
 MINUS = "\N{MINUS SIGN}"
 
@@ -130,7 +131,7 @@ def _sweep_of(problem: Problem, text: str) -> tuple[Budget, list[float]]:
 
 def _best(ranking: Ranking, worth: Worth, _: Problem) -> None:
     rows = [
-        [", ".join(item.selected), worth.amount(item.value), _size(item.difference, item.value, worth) or "–"]
+        [_names(item), worth.amount(item.value), _size(item.difference, item.value, worth) or "–"]
         for item in ranking.selections
     ]
     common.table("Best selections", ("experts", worth.title.lower(), "worse by"), rows)
@@ -142,15 +143,24 @@ def _best(ranking: Ranking, worth: Worth, _: Problem) -> None:
         print("Proven: these are all there are.")
 
 
-def _tied(found: Ties, worth: Worth, _: Problem) -> None:
-    rows = [[", ".join(found.best.selected), worth.amount(found.best.value), "best", ""]]
-    for item in found.tied[:20]:
+def _names(item: Candidate) -> str:
+    """Name the experts of a selection, those that answer nothing apart."""
+    busy = ", ".join(name for name in item.selected if name not in item.idle)
+    return f"{busy}; idle: {', '.join(item.idle)}" if item.idle else busy
+
+
+def _tied(found: Ties, worth: Worth, problem: Problem) -> None:
+    rows = [[_names(found.best), worth.amount(found.best.value), "best", ""]]
+    lean = [item for item in found.tied if set(item.selection.idle) <= set(problem.required)]
+    for item in lean[:MOST_ROWS]:
         error = item.gap.standard_error or 0.0
-        names, value = ", ".join(item.selection.selected), worth.amount(item.selection.value)
-        rows.append([names, value, worth.size(item.gap.difference), worth.size(error)])
+        value = worth.amount(item.selection.value)
+        rows.append([_names(item.selection), value, worth.size(item.gap.difference), worth.size(error)])
     common.table("Tied selections", ("experts", worth.title.lower(), "worse by", "standard error"), rows)
-    if len(found.tied) > 20:
-        print(f"... and {len(found.tied) - 20} more")
+    if len(lean) > MOST_ROWS:
+        print(f"... and {len(lean) - MOST_ROWS} more")
+    if len(lean) < len(found.tied):
+        print(f"Not shown: {len(found.tied) - len(lean)} in which some expert answers nothing.")
     print(f"{len(found.tied)} tied with the best of {found.looked_at} looked at; ", end="")
     print("proven to be all of them." if found.complete else "there may be more.")
     total = len(found.tied) + 1

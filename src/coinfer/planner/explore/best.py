@@ -138,11 +138,12 @@ def _searched(problem: Problem, count: int, within: float, how: How) -> Ranked:
         raise _nothing(problem, how, complete=found.complete)
     answers = Answers(problem)
     names = [names_at(problem, point) for point in found.points]
+    listed = [
+        _candidate(selected, answers.idle(selected), value, found.values[0])
+        for selected, value in zip(names, found.values, strict=True)
+    ]
     ranking = Ranking(
-        selections=tuple(
-            _candidate(selected, answers.idle(selected), value, found.values[0])
-            for selected, value in zip(names, found.values, strict=True)
-        ),
+        selections=tuple(sorted(listed, key=lambda item: (-item.value, len(item.idle)))),
         bound=_finite(found.bound + value_margin(program)),
         complete=found.complete,
     )

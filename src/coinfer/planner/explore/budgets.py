@@ -96,7 +96,7 @@ class Budget:
         if self.kind == "experts":
             return float(len(selected))
         if self.kind == "memory":
-            return evaluation.memory_bytes.get(self.where)
+            return evaluation.memory_bytes.get(self.where, 0.0)  # all sizes are known where memory is limited
         if self.kind == "latency":
             return evaluation.latency_s.get(self.where)
         if self.kind == "utilisation":

@@ -13,7 +13,7 @@ are tied when :math:`|\Delta| \le z s`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -148,7 +148,7 @@ def tied_selections(
         raise InputError("prompts", expected="at least 2, to tell ties from differences", found=len(problem.prompts))
     count = count or (LOOK_AT if how.monotonic(problem) else LOOK_AT_PLANNED)
     first = ranked(problem, count=1, within=0.0, how=how)
-    top = first.ranking.selections[0]
+    top = _lean(problem, first.ranking.selections[0])
     answers, shares, rounding = Answers(problem), weights_of(problem), TOLERANCE * scale_of(problem)
     best = _worth(problem, answers, top, first.decisions[0])
     reach = _reach(problem, best, shares)
@@ -193,6 +193,16 @@ def tied_gap(problem: Problem, decision: Decision, *, how: How | None = None) ->
         if set(item.selected) != set(decision.selected) and (np.abs(other - own) > rounding).any():
             return paired(own, other, shares, rounding=rounding)
     return None
+
+
+def _lean(problem: Problem, item: Candidate) -> Candidate:
+    """Return a selection without the idle experts that it need not hold: every limit still holds."""
+    spare = set(item.idle) - set(problem.required)
+    return replace(
+        item,
+        selected=tuple(name for name in item.selected if name not in spare),
+        idle=tuple(name for name in item.idle if name not in spare),
+    )
 
 
 def _worth(problem: Problem, answers: Answers, item: Candidate, decision: Decision | None) -> FloatArray:
