@@ -63,6 +63,30 @@ def touching_point(data: dict[str, Any]) -> None:
     leaves(data)["prices"][first(data, "shares").get("table", 0)].pop()
 
 
+def negative_price(data: dict[str, Any]) -> None:
+    leaves(data)["prices"][first(data, "prices").get("table", 0)][0] = -0.25
+
+
+def negative_row_price(data: dict[str, Any]) -> None:
+    first(data, "prices")["row_prices"][0] = -0.25
+
+
+def branch_value(data: dict[str, Any]) -> None:
+    """Put all of a box below a branch, and nothing above."""
+    next(node for node in leaves(data)["nodes"] if node["node"] == "branch")["value"] = 1
+
+
+def appended(data: dict[str, Any]) -> None:
+    leaves(data)["nodes"].append({"node": "box", "method": "constraint", "constraint": 0})
+
+
+def emptied(data: dict[str, Any]) -> None:
+    """Say that the last of the constraints, the one on the mean energy, leaves nothing in a box that holds points."""
+    leaf = first(data, "mixed")
+    last = max(node["constraint"] for node in leaves(data)["nodes"] if node.get("method") == "constraint")
+    leaf.update(method="constraint", constraint=last)
+
+
 def leaf_bound(method: str) -> Change:
     def lower(data: dict[str, Any]) -> None:
         first(data, method)["bound"] -= 0.01
@@ -89,6 +113,10 @@ def method(old: str, new: str) -> Change:
 
 
 FREE = [
+    (branch_value, r"branch 0: expected a value that splits 0 to 1; found 1"),
+    (appended, r"proof: 1 of \d+ nodes hang on no branch"),
+    (negative_price, LEAF + r".*: prices \d+: expected a finite number of at least 0"),
+    (negative_row_price, LEAF + r".*: expected finite row prices of at least 0"),
     (dropped, r"branch \d+: expected two children behind it"),
     (assignment_price, LEAF + r".*: states a bound of"),
     (row_price, LEAF + r".*: states a bound of"),
@@ -111,6 +139,7 @@ GATED = [
 ]
 WIDE = {"kept": 6, "memory_bytes": 70}
 LIMITED = [
+    (emptied, LEAF + r".*: constraint \d+ \(energy\) can hold in its box"),
     (dropped, r"branch \d+: expected two children behind it"),
     (leaf_bound("mixed"), LEAF + r".*: states a bound of"),
     (verified_bound, r"certificate.verified_bound: the plan says .*, at leaf \d+"),
