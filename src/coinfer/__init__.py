@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from coinfer.models.problem import Problem, read_problem
     from coinfer.models.selection.data import Budgets, Category, Device, Expert, Prompt, SelectionProblem
     from coinfer.models.selection.decision import Route, SelectionDecision
+    from coinfer.planner.claims import Verification
     from coinfer.planner.make import plan
     from coinfer.planner.plan import Plan, read_plan
-    from coinfer.planner.replan import Replan, replan
-    from coinfer.planner.verify import Verification, verify
+    from coinfer.planner.selection.replan import Replan, replan
+    from coinfer.planner.verify import verify
     from coinfer.profiler.measurement import Measurement, read_measurements
     from coinfer.profiler.profile import Estimate, Profile, read_profile
     from coinfer.records import Matrix
@@ -53,10 +54,11 @@ _HOME = {
     "models.problem": "Problem read_problem",
     "models.selection.data": "Budgets Category Device Expert Prompt SelectionProblem",
     "models.selection.decision": "Route SelectionDecision",
+    "planner.claims": "Verification",
     "planner.make": "plan",
     "planner.plan": "Plan read_plan",
-    "planner.replan": "Replan replan",
-    "planner.verify": "Verification verify",
+    "planner.selection.replan": "Replan replan",
+    "planner.verify": "verify",
     "profiler.measurement": "Measurement read_measurements",
     "profiler.profile": "Estimate Profile read_profile",
     "records": "Matrix",

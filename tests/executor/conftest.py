@@ -12,7 +12,8 @@ import pytest
 from coinfer.executor.request import Request
 from coinfer.models.endpoint import Endpoint
 from coinfer.models.selection.decision import Route, SelectionDecision
-from coinfer.planner.plan import Certificate, Deployment, Plan, Prediction
+from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import Certificate, Deployment, Prediction
 
 MakePlan = Callable[..., Plan]
 

@@ -16,7 +16,8 @@ from coinfer.executor.backends.replay import ReplayBackend
 from coinfer.executor.request import Request
 from coinfer.executor.run import RunOptions, run
 from coinfer.models.endpoint import Endpoint
-from coinfer.planner.plan import Plan, Prediction
+from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import Prediction
 
 
 class Metered(ReplayBackend):

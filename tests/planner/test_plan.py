@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from coinfer import jsonfile
 from coinfer.errors import CertificateError, CoinferError, Infeasible, LimitReached, PlanMismatch
 from coinfer.models.selection.data import Budgets, Category, Device, Expert, Prompt, SelectionProblem
+from coinfer.planner.claims import FORMAT
 from coinfer.planner.make import plan
-from coinfer.planner.plan import FORMAT, Plan, read_plan
+from coinfer.planner.plan import Plan, read_plan
 from coinfer.planner.verify import verify
 from coinfer.records import Matrix
 from coinfer.solver.limits import Limits

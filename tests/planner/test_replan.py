@@ -8,7 +8,7 @@ import pytest
 from coinfer.errors import PlanMismatch
 from coinfer.models.selection.data import Budgets, Category, Device, Expert, Prompt, SelectionProblem
 from coinfer.planner.make import plan
-from coinfer.planner.replan import replan, updated
+from coinfer.planner.selection.replan import replan, updated
 from coinfer.planner.verify import verify
 from coinfer.profiler.profile import Entry, Estimate, Profile, Quantity
 from coinfer.records import Matrix

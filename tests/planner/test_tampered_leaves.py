@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from coinfer import jsonfile
 from coinfer.errors import CertificateError, CoinferError, PlanMismatch
 from coinfer.models.selection.data import Gate, SelectionProblem
+from coinfer.planner.claims import Verification
 from coinfer.planner.make import plan
 from coinfer.planner.plan import Plan
-from coinfer.planner.verify import Verification, verify
+from coinfer.planner.verify import verify
 from coinfer.records import Matrix
 
 Large = Callable[..., SelectionProblem]

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coinfer.models.problem import Problem
-    from coinfer.planner.plan import Plan, Prediction
-    from coinfer.planner.replan import Replan
+    from coinfer.models.selection.data import SelectionProblem
+    from coinfer.planner.selection.document import Prediction, SelectionPlan
+    from coinfer.planner.selection.replan import Replan
     from coinfer.solver.limits import Limits
     from coinfer.solver.progress import OnProgress
 
@@ -27,9 +27,10 @@ def add_solver_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("solver")
     group.add_argument(
         "--engine",
-        choices=("auto", "monotonic", "highs", "cp-sat", "scip", "cbc"),
+        choices=("auto", "monotonic", "search", "chain", "matching", "highs", "cp-sat", "scip", "cbc"),
         default="auto",
-        help="default: auto, which is monotonic where no limit couples the routing, and highs elsewhere",
+        help="default: auto. Selection: monotonic where no limit couples the routing, highs elsewhere. "
+        "Placement: chain or matching where they are exact, search elsewhere",
     )
     group.add_argument("--time-limit", type=float, metavar="S", help="seconds for search and proof together")
     group.add_argument("--nodes", type=int, metavar="N", help="most nodes of the search tree")
@@ -121,7 +122,7 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Advance]:
 
 
 @contextmanager
-def solver_progress(problem: Problem, *, quiet: bool) -> Iterator[OnProgress | None]:
+def solver_progress(problem: SelectionProblem, *, quiet: bool) -> Iterator[OnProgress | None]:
     """Show value and bound of a running search for ``problem`` on standard error; only on a terminal."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -141,6 +142,25 @@ def solver_progress(problem: Problem, *, quiet: bool) -> Iterator[OnProgress | N
         yield show
 
 
+@contextmanager
+def lowest_progress(*, quiet: bool) -> Iterator[OnProgress | None]:
+    """Show value and bound of a running minimisation on standard error; only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    from coinfer.solver.progress import Progress
+
+    with Console(stderr=True).status("searching") as status:
+
+        def show(progress: Progress) -> None:
+            told = f"best {progress.value:.6g}, nothing below {progress.bound:.6g}"
+            status.update(f"searching: {told}; Ctrl-C keeps the best")
+
+        yield show
+
+
 def summed(advance: Advance, names: Sequence[str]) -> Callable[[str, int, int], None]:
     """Return a callback that adds up what each of ``names`` has done and shows the sum."""
     done = dict.fromkeys(names, 0)
@@ -152,7 +172,7 @@ def summed(advance: Advance, names: Sequence[str]) -> Callable[[str, int, int], 
     return told
 
 
-def describe(plan: Plan, problem: Problem) -> str:
+def describe(plan: SelectionPlan, problem: SelectionProblem) -> str:
     """Say in one sentence what a plan decides and how good it is."""
     from coinfer.planner.wording import worth_of
 
@@ -171,7 +191,7 @@ def describe(plan: Plan, problem: Problem) -> str:
     return clean(f"Select {experts}: {worth.phrase(certificate.value)}{at}, {how}.")
 
 
-def evidence(plan: Plan) -> str:
+def evidence(plan: SelectionPlan) -> str:
     """Say in one sentence what kind of proof a plan carries, of how many leaves."""
     from coinfer.planner.wording import proof
 
@@ -194,7 +214,7 @@ def staleness(made: Replan) -> list[str]:
     return lines
 
 
-def print_plan(plan: Plan, problem: Problem) -> None:
+def print_plan(plan: SelectionPlan, problem: SelectionProblem) -> None:
     """Print a plan for a person: the sentence, the proof, the routes, the budgets, what left the menu."""
     from coinfer.planner.wording import regret, routers, worth_of
 

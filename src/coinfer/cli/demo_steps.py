@@ -19,9 +19,9 @@ from coinfer.planner.assemble import assemble
 from coinfer.planner.comparison import Compared, compare
 from coinfer.planner.front import FrontPoint, front
 from coinfer.planner.make import plan
-from coinfer.planner.plan import Plan
-from coinfer.planner.replan import Replan, replan
 from coinfer.planner.report import build
+from coinfer.planner.selection.document import SelectionPlan
+from coinfer.planner.selection.replan import Replan, replan
 from coinfer.planner.units import amount, interval, percent, unit_of
 from coinfer.planner.verify import verify
 from coinfer.profiler.fit import fit
@@ -59,7 +59,7 @@ class Demo:
         self.candidates = demo.candidates()
         self.first_profile: Profile
         self.problem: SelectionProblem
-        self.first_plan: Plan
+        self.first_plan: SelectionPlan
         self.points: tuple[FrontPoint, ...] = ()
         self.compared: tuple[Compared, ...] = ()
         self.again: Replan

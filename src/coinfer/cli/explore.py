@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from coinfer.cli import common
 
 if TYPE_CHECKING:
-    from coinfer.models.problem import Problem
+    from coinfer.models.selection.data import SelectionProblem
     from coinfer.planner.explore.best import Candidate, Ranking
     from coinfer.planner.explore.budgets import Budget
     from coinfer.planner.explore.experts import Essential, WhyNot
@@ -51,7 +51,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
     from coinfer.errors import InputError, Plain
-    from coinfer.models.problem import read_problem
+    from coinfer.models.problem import read_problem_of
+    from coinfer.models.selection.data import SelectionProblem
     from coinfer.planner.explore.optimum import How
     from coinfer.planner.wording import worth_of
 
@@ -59,7 +60,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if all(item is None or item is False for item in asked) and not arguments.why_not and not arguments.essential:
         expected = "a question: --best, --within, --tied, --sweep, --worth, --why-not or --essential"
         raise InputError("arguments", expected=expected, found=Plain("none"))
-    problem = read_problem(arguments.problem)
+    problem = read_problem_of(arguments.problem, SelectionProblem)
     how = How(engine=arguments.engine, limits=common.limits_from(arguments))
     answers = _answers(problem, how, arguments)
     if arguments.json:
@@ -73,7 +74,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _answers(problem: Problem, how: How, arguments: argparse.Namespace) -> dict[str, object]:
+def _answers(problem: SelectionProblem, how: How, arguments: argparse.Namespace) -> dict[str, object]:
     """Answer each question that was asked, in the order of the help."""
     import math
 
@@ -110,7 +111,7 @@ def _answers(problem: Problem, how: How, arguments: argparse.Namespace) -> dict[
     return found
 
 
-def _sweep_of(problem: Problem, text: str) -> tuple[Budget, list[float]]:
+def _sweep_of(problem: SelectionProblem, text: str) -> tuple[Budget, list[float]]:
     """Read ``BUDGET:FROM:TO:N``; the budget may hold a colon itself."""
     import numpy as np
 
@@ -129,7 +130,7 @@ def _sweep_of(problem: Problem, text: str) -> tuple[Budget, list[float]]:
     return budget_named(problem, name), np.linspace(low, high, count).tolist()
 
 
-def _best(ranking: Ranking, worth: Worth, _: Problem) -> None:
+def _best(ranking: Ranking, worth: Worth, _: SelectionProblem) -> None:
     rows = [
         [_names(item), worth.amount(item.value), _size(item.difference, item.value, worth) or "–"]
         for item in ranking.selections
@@ -149,7 +150,7 @@ def _names(item: Candidate) -> str:
     return f"{busy}; idle: {', '.join(item.idle)}" if item.idle else busy
 
 
-def _tied(found: Ties, worth: Worth, problem: Problem) -> None:
+def _tied(found: Ties, worth: Worth, problem: SelectionProblem) -> None:
     rows = [[_names(found.best), worth.amount(found.best.value), "best", ""]]
     lean = [item for item in found.tied if set(item.selection.idle) <= set(problem.required)]
     for item in lean[:MOST_ROWS]:
@@ -170,7 +171,7 @@ def _tied(found: Ties, worth: Worth, problem: Problem) -> None:
     print(f"Sure, whichever is taken: {sure}. Prompts count as {found.effective_prompts:.0f} of equal weight.")
 
 
-def _sweep(found: dict[str, object], worth: Worth, _: Problem) -> None:
+def _sweep(found: dict[str, object], worth: Worth, _: SelectionProblem) -> None:
     from coinfer.planner.units import amount
 
     unit = str(found["unit"])
@@ -188,7 +189,7 @@ def _sweep(found: dict[str, object], worth: Worth, _: Problem) -> None:
     common.table("Best value by budget", head, rows, left=2)
 
 
-def _worth(found: tuple[BudgetWorth, ...], worth: Worth, _: Problem) -> None:
+def _worth(found: tuple[BudgetWorth, ...], worth: Worth, _: SelectionProblem) -> None:
     from coinfer.planner.units import amount
 
     if not found:
@@ -229,7 +230,7 @@ def _range(least: float | None, most: float | None, worth: Worth) -> str:
     return f"{ends[0]} to {ends[1]}"
 
 
-def _why_not(found: list[WhyNot], worth: Worth, _: Problem) -> None:
+def _why_not(found: list[WhyNot], worth: Worth, _: SelectionProblem) -> None:
     for item in found:
         name = common.clean(item.expert)
         if item.selected:
@@ -248,7 +249,7 @@ def _why_not(found: list[WhyNot], worth: Worth, _: Problem) -> None:
             print(common.clean(told + (f" With it would come {came}." if came else "")))
 
 
-def _essential(found: list[Essential], worth: Worth, _: Problem) -> None:
+def _essential(found: list[Essential], worth: Worth, _: SelectionProblem) -> None:
     for item in found:
         names = ", ".join(item.group)
         if item.optimum is None or item.loss is None:

@@ -1,4 +1,4 @@
-"""Export: write a problem's program for other solvers, or a plan for LiteLLM."""
+"""Export: write a problem's program for other solvers, or a plan for the engines that follow it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coinfer.cli import common
+from coinfer.cli import common, placement
 
 if TYPE_CHECKING:
-    from coinfer.models.problem import Problem
+    from coinfer.models.selection.data import SelectionProblem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,24 +17,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("problem", type=Path, help="problem file (JSON)")
     parser.add_argument("--mps", type=Path, metavar="FILE", help="the integer program in free-format MPS")
     parser.add_argument("--lp", type=Path, metavar="FILE", help="the integer program in LP format")
-    parser.add_argument("--plan", type=Path, metavar="FILE", help="plan of the problem, for --litellm")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="plan of the problem, for all that follows")
     parser.add_argument(
         "--litellm", type=Path, metavar="DIR", help="the plan for LiteLLM: config.yaml and routing.json in this folder"
     )
+    engines = parser.add_argument_group("placements, for the engine named")
+    for name, what in placement.EXPORTS.items():
+        engines.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="FILE", help=what)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer.errors import InputError, Plain
+    from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
 
+    problem = read_problem(arguments.problem)
+    if isinstance(problem, PlacementProblem):
+        return placement.export(arguments, problem)
+    for name in placement.EXPORTS:
+        if getattr(arguments, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(option, expected="a placement problem with this option", found=Plain("a selection"))
     if (arguments.plan is None) != (arguments.litellm is None):
         missing = "--plan" if arguments.plan is None else "--litellm"
         raise InputError("arguments", expected="--plan FILE and --litellm DIR together", found=Plain(f"no {missing}"))
     if arguments.mps is None and arguments.lp is None and arguments.litellm is None:
         expected = "--mps FILE or --lp FILE, or --plan FILE and --litellm DIR"
         raise InputError("arguments", expected=expected, found=Plain("none of them"))
-    problem = read_problem(arguments.problem)
     told: dict[str, Any] = {"written": []}
     if arguments.mps is not None or arguments.lp is not None:
         _export_program(problem, arguments, told)
@@ -45,7 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _export_program(problem: Problem, arguments: argparse.Namespace, told: dict[str, Any]) -> None:
+def _export_program(problem: SelectionProblem, arguments: argparse.Namespace, told: dict[str, Any]) -> None:
     """Write the integer program."""
     from coinfer.models.selection.formulate import formulate
     from coinfer.solver.export import write_lp, write_mps
@@ -61,12 +71,13 @@ def _export_program(problem: Problem, arguments: argparse.Namespace, told: dict[
         print(f"{program.variables} variables, {program.rows} rows, minimised; written to {written}")
 
 
-def _export_litellm(problem: Problem, arguments: argparse.Namespace, told: dict[str, Any]) -> None:
+def _export_litellm(problem: SelectionProblem, arguments: argparse.Namespace, told: dict[str, Any]) -> None:
     """Write the plan for LiteLLM."""
     from coinfer.planner.export import litellm_export, write_litellm
-    from coinfer.planner.plan import read_plan
+    from coinfer.planner.plan import read_plan_of
+    from coinfer.planner.selection.document import SelectionPlan
 
-    exported = litellm_export(problem, read_plan(arguments.plan))
+    exported = litellm_export(problem, read_plan_of(arguments.plan, SelectionPlan))
     paths = [str(path) for path in write_litellm(arguments.litellm, exported)]
     told["written"] += paths
     told |= {"experts": list(exported.experts), "notes": list(exported.notes)}

@@ -45,8 +45,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.errors import InputError, Plain
     from coinfer.executor.gate import calibration_texts
     from coinfer.executor.request import read_requests
-    from coinfer.models.problem import read_problem
+    from coinfer.models.problem import read_problem_of
     from coinfer.models.selection import gate as gates
+    from coinfer.models.selection.data import SelectionProblem
     from coinfer.models.selection.imports import write_problem
     from coinfer.records import Matrix
 
@@ -63,7 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         seed=arguments.seed,
     )
-    problem = read_problem(arguments.problem)
+    problem = read_problem_of(arguments.problem, SelectionProblem)
     texts = calibration_texts(problem, read_requests(arguments.texts))
     made: gates.Featurizer
     made = gates.HashedWords() if arguments.embedding == "hashed" else gates.EmbeddingModel(arguments.embedding)

@@ -1,7 +1,8 @@
-"""Import: turn public routing and energy data into a problem file.
+"""Import: turn routing traces, and public routing and energy data, into a problem file.
 
-Formats: routerbench (CSV), llmrouter (routing rows, candidates, queries), ml-energy (leaderboard JSON), csv (qualities
-and optionally experts), npz (numpy arrays Q and M). What each of them may hold: docs/imports.md.
+Formats: trace (which experts each token visited, for a placement), routerbench (CSV), llmrouter (routing rows,
+candidates, queries), ml-energy (leaderboard JSON), csv (qualities and optionally experts), npz (numpy arrays Q and M).
+What each of them may hold: docs/imports.md and docs/traces.md.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coinfer.cli import common
+from coinfer.cli import common, placement_import
 
 if TYPE_CHECKING:
     from coinfer.models.selection.imports import EnergyOptions, Imported
 
-FORMATS = ("routerbench", "llmrouter", "ml-energy", "csv", "npz")
+FORMATS = ("trace", "routerbench", "llmrouter", "ml-energy", "csv", "npz")
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 
 
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     energy.add_argument(
         "--gpus", action="append", default=[], metavar="GPU=COUNT", help="GPUs there are, as in H100=16; repeatable"
     )
+    placement_import.add_arguments(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -55,6 +57,9 @@ def execute(arguments: argparse.Namespace) -> int:
     for path in arguments.files:
         if arguments.output.resolve() == path.resolve():
             raise InputError("--output", expected="a file that is not imported itself", found=Plain(str(path)))
+    placement_import.check(arguments)
+    if arguments.format == "trace":
+        return placement_import.execute(arguments)
     made = _import(arguments)
     beside = write_problem(arguments.output, made.problem)
     written = [str(path) for path in (arguments.output, beside) if path is not None]

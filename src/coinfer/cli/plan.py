@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from coinfer.cli import common
+from coinfer.cli import common, placement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,15 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
+    from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
     from coinfer.planner.front import FrontPoint, front
     from coinfer.planner.make import plan
-    from coinfer.planner.plan import read_plan
+    from coinfer.planner.plan import read_plan_of
+    from coinfer.planner.selection.document import SelectionPlan
     from coinfer.planner.units import amount
 
     sweep = common.front_points(arguments.front)
     problem = read_problem(arguments.problem)
-    start = None if arguments.start is None else read_plan(arguments.start).decision
+    if isinstance(problem, PlacementProblem):
+        return placement.plan(arguments, problem)
+    start = None if arguments.start is None else read_plan_of(arguments.start, SelectionPlan).decision
     limits = common.limits_from(arguments)
     with common.solver_progress(problem, quiet=arguments.json) as on_progress:
         made = plan(

@@ -6,7 +6,7 @@ import argparse
 from itertools import chain
 from pathlib import Path
 
-from coinfer.cli import common
+from coinfer.cli import common, placement_replan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        required=True,
         help="measurement rows; name the calibration's file too, so that old and new count together",
+    )
+    parser.add_argument("--trace", type=Path, nargs="+", metavar="FILE", help="new routing traces, for a placement")
+    parser.add_argument("--links", type=Path, metavar="FILE", help="measurements of a placement that ran: link costs")
+    parser.add_argument(
+        "--migration-cost",
+        type=float,
+        metavar="C",
+        help="what bringing an expert to a device costs, in link costs times tokens of the trace (default: 0)",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the new plan here")
     parser.add_argument(
@@ -33,15 +40,29 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
     from coinfer.errors import InputError, Plain
+    from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
-    from coinfer.planner.plan import read_plan
-    from coinfer.planner.replan import replan
+    from coinfer.planner.plan import read_plan_of
+    from coinfer.planner.selection.document import SelectionPlan
+    from coinfer.planner.selection.replan import replan
     from coinfer.profiler.fit import fit
     from coinfer.profiler.measurement import read_measurements
 
     if not arguments.tolerance >= 0.0:
         raise InputError("--tolerance", expected="a number, at least 0", found=arguments.tolerance)
-    problem, plan = read_problem(arguments.problem), read_plan(arguments.plan)
+    problem = read_problem(arguments.problem)
+    if isinstance(problem, PlacementProblem):
+        return placement_replan.execute(arguments, problem)
+    for option, given in (
+        ("--trace", arguments.trace),
+        ("--links", arguments.links),
+        ("--migration-cost", arguments.migration_cost),
+    ):
+        if given is not None:
+            raise InputError(option, expected="a placement problem with this option", found=Plain("a selection"))
+    if arguments.measurements is None:
+        raise InputError("--measurements", expected="a file of measurement rows", found=Plain("none"))
+    plan = read_plan_of(arguments.plan, SelectionPlan)
     rows = list(chain.from_iterable(map(read_measurements, arguments.measurements)))
     if not rows:  # no measurement is no evidence that the plan stands
         raise InputError("--measurements", expected="at least one row", found=Plain("none"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from coinfer.cli import common
+from coinfer.cli import common, placement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,19 +25,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
+    from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
     from coinfer.planner.front import FrontPoint, front
-    from coinfer.planner.plan import read_plan
+    from coinfer.planner.plan import read_plan_of
     from coinfer.planner.report import build
+    from coinfer.planner.selection.document import SelectionPlan
     from coinfer.planner.verify import verify
     from coinfer.profiler.measurement import read_measurements
     from coinfer.profiler.profile import read_profile
 
     sweep = common.front_points(arguments.front)
-    problem, plan = read_problem(arguments.problem), read_plan(arguments.plan)
+    problem = read_problem(arguments.problem)
+    if isinstance(problem, PlacementProblem):
+        return placement.report(arguments, problem)
+    plan = read_plan_of(arguments.plan, SelectionPlan)
     rows = () if arguments.measurements is None else tuple(read_measurements(arguments.measurements))
     profile = None if arguments.profile is None else read_profile(arguments.profile)
-    previous = None if arguments.previous is None else read_plan(arguments.previous)
+    previous = None if arguments.previous is None else read_plan_of(arguments.previous, SelectionPlan)
     verify(problem, plan)  # a page about a plan that does not hold would only spread it
     points: tuple[FrontPoint, ...] = ()
     if sweep:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coinfer.cli import common
+from coinfer.cli import common, placement_run
 
 if TYPE_CHECKING:
     from coinfer.executor.run import RunOptions, RunSummary
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds per attempt (default: 60)")
     parser.add_argument("--attempts", type=int, default=3, help="attempts per expert (default: 3)")
     parser.add_argument("--seed", type=int, default=0)
+    placement_run.add_arguments(parser)
     caps = parser.add_argument_group("hard budgets, checked before each call")
     caps.add_argument("--max-requests", type=int, metavar="N")
     caps.add_argument("--max-output-tokens", type=int, metavar="N")
@@ -42,6 +43,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.executor.run import run
     from coinfer.models.problem import read_problem
     from coinfer.models.selection.gate import read_gate
+    from coinfer.planner.placement.document import PlacementPlan
     from coinfer.planner.plan import read_plan
     from coinfer.planner.verify import verify
 
@@ -52,6 +54,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if len(set(named)) != len(named):
         raise InputError("arguments", expected="a file of its own for each input and output", found=Plain("one twice"))
     plan, requests = read_plan(arguments.plan), read_requests(arguments.requests)
+    if isinstance(plan, PlacementPlan):
+        return placement_run.execute(arguments, plan, requests)
+    placement_run.refuse(arguments)
     gate = None if arguments.gate is None else read_gate(arguments.gate)
     if arguments.problem is not None:
         verify(read_problem(arguments.problem), plan)

@@ -6,7 +6,7 @@ import argparse
 
 from coinfer.cli import common
 
-FILES = ("selection", "plan", "profile", "gate", "acceleration", "acceleration-decision")
+FILES = ("selection", "placement", "plan", "placement-plan", "profile", "gate", "acceleration", "acceleration-decision")
 LINES = ("measurement", "request")
 
 
@@ -24,14 +24,15 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.models.acceleration.decision import AccelerationDecision
     from coinfer.models.problem import KINDS
     from coinfer.models.selection.gate.document import Gate
-    from coinfer.planner.plan import Plan
+    from coinfer.planner.plan import PLANS
     from coinfer.profiler.measurement import Measurement
     from coinfer.profiler.profile import Profile
     from coinfer.records import Document, Record
 
     files: dict[str, type[Document]] = {
         **KINDS,
-        "plan": Plan,
+        "plan": PLANS["selection"],
+        "placement-plan": PLANS["placement"],
         "profile": Profile,
         "gate": Gate,
         "acceleration": AccelerationProblem,

@@ -9,10 +9,10 @@ from coinfer.executor.request import Request
 from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
 from coinfer.models.selection.gate import Gate
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 
 
-def request_scores(gate: Gate, plan: Plan, requests: Sequence[Request]) -> dict[str, dict[str, float]]:
+def request_scores(gate: Gate, plan: SelectionPlan, requests: Sequence[Request]) -> dict[str, dict[str, float]]:
     """Return, by id of a request, what the gate says of each selected expert; higher is better.
 
     Raises

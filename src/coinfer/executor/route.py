@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from coinfer.errors import Plain, PlanMismatch, RequestError
 from coinfer.executor.request import Request
 from coinfer.models.selection.decision import Route, SelectionDecision
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 
 
 class Router:
@@ -28,7 +28,7 @@ class Router:
         If the plan decides something other than a selection, or a routed expert has no endpoint.
     """
 
-    def __init__(self, plan: Plan, *, scores: Mapping[str, Mapping[str, float]] | None = None) -> None:
+    def __init__(self, plan: SelectionPlan, *, scores: Mapping[str, Mapping[str, float]] | None = None) -> None:
         decision = plan.decision
         if not isinstance(decision, SelectionDecision):
             raise PlanMismatch(f"the plan of {plan.problem!r} selects no experts, so there is nothing to run")

@@ -28,7 +28,7 @@ from coinfer.executor.route import Router
 from coinfer.executor.scheduler import OnProgress, Scheduler
 from coinfer.executor.worst_case import WorstCase
 from coinfer.models.selection.gate import Gate
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 
 __all__ = ["Answer", "RunInterrupted", "RunOptions", "RunSummary", "run", "run_plan"]
 
@@ -52,7 +52,7 @@ class RunInterrupted(KeyboardInterrupt):
 
 
 def run(
-    plan: Plan,
+    plan: SelectionPlan,
     requests: Sequence[Request],
     *,
     journal_path: PathLike,
@@ -96,7 +96,7 @@ def run(
 
 
 async def run_plan(
-    plan: Plan,
+    plan: SelectionPlan,
     requests: Sequence[Request],
     *,
     journal_path: PathLike,
@@ -190,7 +190,9 @@ async def run_plan(
 
 
 @asynccontextmanager
-async def _open(plan: Plan, given: Mapping[str, Backend], options: RunOptions) -> AsyncIterator[dict[str, Backend]]:
+async def _open(
+    plan: SelectionPlan, given: Mapping[str, Backend], options: RunOptions
+) -> AsyncIterator[dict[str, Backend]]:
     """Open the backends of a plan that were not given, and close those in the end."""
     in_use = dict(given)
     try:

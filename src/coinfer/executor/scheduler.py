@@ -23,7 +23,7 @@ from coinfer.executor.request import Request
 from coinfer.executor.route import Router
 from coinfer.executor.rows import request_row
 from coinfer.executor.worst_case import WorstCase
-from coinfer.planner.plan import Deployment
+from coinfer.planner.selection.document import Deployment
 
 WAITING_PER_EXPERT = 16  # requests beyond the endpoint's own concurrency that may wait or back off at once
 

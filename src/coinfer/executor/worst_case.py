@@ -7,7 +7,7 @@ from coinfer.executor.backends.base import CompletionReply
 from coinfer.executor.budget import Amount
 from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 
 
 class WorstCase:
@@ -22,7 +22,7 @@ class WorstCase:
         If a price cap is set and nothing says what a call costs: such a cap could not be kept.
     """
 
-    def __init__(self, plan: Plan, options: RunOptions) -> None:
+    def __init__(self, plan: SelectionPlan, options: RunOptions) -> None:
         self._options = options
         self._device = {item.expert: item.device for item in plan.deployments}
         self._energy_j = _predicted(plan, "energy_j")
@@ -80,7 +80,7 @@ class WorstCase:
             )
 
 
-def _predicted(plan: Plan, quantity: str) -> float | None:
+def _predicted(plan: SelectionPlan, quantity: str) -> float | None:
     """Return the largest prediction of a quantity per request, at the upper end of its interval."""
     found = [p.value if p.high is None else p.high for p in plan.predictions if p.quantity == quantity]
     return max(found, default=None)

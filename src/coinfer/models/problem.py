@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import TypeVar
 
 from coinfer import jsonfile
+from coinfer.errors import ProblemError
+from coinfer.models.placement.data import PlacementProblem
+from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.selection.data import FORMAT, SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
 
-Problem = SelectionProblem  # a union of tagged classes as soon as there is a second kind
-Decision = SelectionDecision
-KINDS: dict[str, type[Problem]] = {"selection": SelectionProblem}
+Problem = SelectionProblem | PlacementProblem
+Decision = SelectionDecision | PlacementDecision
+KINDS: dict[str, type[Problem]] = {"selection": SelectionProblem, "placement": PlacementProblem}
+
+P = TypeVar("P", SelectionProblem, PlacementProblem)
 
 
 def read_problem(path: str | os.PathLike[str]) -> Problem:
@@ -21,4 +27,19 @@ def read_problem(path: str | os.PathLike[str]) -> Problem:
     InputError
         With the file, the path inside it, what was expected and what was found.
     """
-    return jsonfile.read(path, Problem, format_name=FORMAT)
+    return jsonfile.read(path, Problem, format_name=FORMAT)  # type: ignore[arg-type]  # a union is no class
+
+
+def read_problem_of(path: str | os.PathLike[str], kind: type[P]) -> P:
+    """Read a problem file that must be of one kind.
+
+    Raises
+    ------
+    InputError
+        Also for a problem of another kind.
+    """
+    problem = read_problem(path)
+    if not isinstance(problem, kind):
+        wanted, found = (next(n for n, of in KINDS.items() if of is k) for k in (kind, type(problem)))
+        raise ProblemError(f"{path}: kind", expected=repr(wanted), found=found)
+    return problem

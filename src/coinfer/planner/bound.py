@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 
 from coinfer.errors import CertificateError
-from coinfer.models.problem import Problem
+from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.formulate import formulate
 from coinfer.models.selection.monotonic import monotonic_program, why_not_monotonic
 from coinfer.models.selection.values import values
-from coinfer.planner.plan import Certificate
 from coinfer.planner.rounding import objective_margin, value_margin, widened, widened_rows
+from coinfer.planner.selection.document import Certificate
 from coinfer.solver.certificate.boxes import BoxProof
 from coinfer.solver.certificate.check_boxes import check_boxes
 from coinfer.solver.certificate.tree import BoundProof, check_bound
@@ -24,7 +24,7 @@ TOLERANCE = 1e-9
 """Difference, relative to the scale of the values, below which a value and a bound count as equal."""
 
 
-def scale_of(problem: Problem) -> float:
+def scale_of(problem: SelectionProblem) -> float:
     """Return the largest value in absolute value: what a difference of values is compared with."""
     table = np.abs(values(problem))
     return float(table.max(initial=0.0, where=np.isfinite(table))) or 1.0  # absent figures have no value
@@ -49,7 +49,7 @@ class Shown:
     where: str
 
 
-def shown_by(problem: Problem, certificate: Certificate) -> Shown | None:
+def shown_by(problem: SelectionProblem, certificate: Certificate) -> Shown | None:
     """Return what the evidence in ``certificate`` shows without a solver; ``None`` without evidence.
 
     Raises
@@ -67,7 +67,7 @@ def shown_by(problem: Problem, certificate: Certificate) -> Shown | None:
     return None
 
 
-def searched(problem: Problem, leaves: BoxProof) -> Shown:
+def searched(problem: SelectionProblem, leaves: BoxProof) -> Shown:
     """Return what the leaves of a monotonic search show.
 
     Raises

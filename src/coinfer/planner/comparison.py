@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from coinfer.planner.plan import Deployment, Plan, Prediction
 from coinfer.planner.sample import Measured, mean_of, quantile_of, weighted
+from coinfer.planner.selection.document import Deployment, Prediction, SelectionPlan
 from coinfer.profiler.measurement import Measurement
 
 COUNTED_SOURCES = frozenset({"rapl", "nvml", "jetson"})
@@ -82,7 +82,7 @@ class Compared:
 
 
 def compare(
-    plan: Plan,
+    plan: SelectionPlan,
     rows: Iterable[Measurement],
     *,
     latency_statistic: str = "mean",
@@ -115,7 +115,11 @@ def compare(
 
 
 def _compare(
-    prediction: Prediction, plan: Plan, rows: list[Measurement], latency_statistic: str, shares: dict[str, float]
+    prediction: Prediction,
+    plan: SelectionPlan,
+    rows: list[Measurement],
+    latency_statistic: str,
+    shares: dict[str, float],
 ) -> Compared:
     if prediction.quantity == "memory_bytes":
         return _memory(prediction, plan, rows)
@@ -141,7 +145,7 @@ def _compare(
 
 def _slowest(
     prediction: Prediction,
-    plan: Plan,
+    plan: SelectionPlan,
     rows: list[Measurement],
     sharing: set[str],
     name: str,
@@ -211,7 +215,7 @@ def _summarise(
     return weighted(parts), None
 
 
-def _memory(prediction: Prediction, plan: Plan, rows: list[Measurement]) -> Compared:
+def _memory(prediction: Prediction, plan: SelectionPlan, rows: list[Measurement]) -> Compared:
     """Add up the largest memory each expert of the device was seen to hold; all of them must have been seen."""
     total, samples = 0, 0
     for deployment in plan.deployments:

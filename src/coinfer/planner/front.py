@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from coinfer.errors import Infeasible, LimitReached
-from coinfer.models.problem import Problem
+from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.pareto import non_dominated, sweep_problems
-from coinfer.planner.make import plan as make_plan
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
+from coinfer.planner.selection.make import plan as make_plan
 from coinfer.solver.limits import Limits
 
 
@@ -43,9 +43,9 @@ class FrontPoint:
 
 
 def front(
-    problem: Problem,
+    problem: SelectionProblem,
     *,
-    plan: Plan | None = None,
+    plan: SelectionPlan | None = None,
     points: int = 24,
     engine: str = "auto",
     limits: Limits | None = None,
@@ -90,7 +90,7 @@ def front(
     return tuple(sorted(points_kept, key=lambda p: (p.energy_j or 0.0, p.latency_s or 0.0, p.quality)))
 
 
-def _solve(variant: Problem, engine: str, limits: Limits) -> FrontPoint | None:
+def _solve(variant: SelectionProblem, engine: str, limits: Limits) -> FrontPoint | None:
     """Return the best point under one pair of budgets; ``None`` where there is none."""
     try:
         made = make_plan(variant, engine=engine, limits=limits, with_proof=False)

@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import replace
+from typing import overload
 
-import msgspec
-import numpy as np
-
-from coinfer import jsonfile
-from coinfer.errors import CoinferError, Infeasible, LimitReached
+from coinfer.errors import PlanMismatch
+from coinfer.models.placement.data import PlacementProblem
+from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.problem import Decision, Problem
-from coinfer.models.selection.decode import decode, encode
-from coinfer.models.selection.evaluate import Evaluation, evaluate
-from coinfer.models.selection.formulate import explain_infeasible, formulate
-from coinfer.models.selection.monotonic import why_not_monotonic
-from coinfer.planner.bound import closes, scale_of, upper_limit
-from coinfer.planner.plan import RECOMPUTED, Certificate, Claim, Plan
-from coinfer.planner.predict import deployments, notes, predictions
-from coinfer.planner.rounding import widened
-from coinfer.planner.searched import Found, search
+from coinfer.models.selection.data import SelectionProblem
+from coinfer.models.selection.decision import SelectionDecision
+from coinfer.planner.placement.document import PlacementPlan
+from coinfer.planner.placement.make import plan as plan_placement
+from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
+from coinfer.planner.selection.make import plan as plan_selection
 from coinfer.profiler.profile import Profile
-from coinfer.solver import mip
-from coinfer.solver.interrupt import interrupt_sets
 from coinfer.solver.limits import Limits
-from coinfer.solver.program import FloatArray, MixedIntegerProgram
 from coinfer.solver.progress import OnProgress, Stop
-from coinfer.solver.prove import ProofResult, prove
-from coinfer.solver.result import Result, Status
-from coinfer.version import __version__
 
-SEARCH_SHARE = 0.75
-"""Share of a time limit that the engine may use; the proof has the rest."""
+
+@overload
+def plan(
+    problem: SelectionProblem,
+    *,
+    engine: str = ...,
+    limits: Limits | None = ...,
+    start: Decision | None = ...,
+    profile: Profile | None = ...,
+    with_proof: bool = ...,
+    on_progress: OnProgress | None = ...,
+    stop: Stop | None = ...,
+) -> SelectionPlan: ...
+
+
+@overload
+def plan(
+    problem: PlacementProblem,
+    *,
+    engine: str = ...,
+    limits: Limits | None = ...,
+    start: Decision | None = ...,
+    profile: Profile | None = ...,
+    with_proof: bool = ...,
+    on_progress: OnProgress | None = ...,
+    stop: Stop | None = ...,
+) -> PlacementPlan: ...
+
+
+@overload
+def plan(
+    problem: Problem,
+    *,
+    engine: str = ...,
+    limits: Limits | None = ...,
+    start: Decision | None = ...,
+    profile: Profile | None = ...,
+    with_proof: bool = ...,
+    on_progress: OnProgress | None = ...,
+    stop: Stop | None = ...,
+) -> Plan: ...
 
 
 def plan(
@@ -53,14 +80,16 @@ def plan(
     problem
         What is to be decided.
     engine
-        ``monotonic`` searches the selections; ``highs``, ``cp-sat``, ``scip`` and ``cbc`` solve the integer program.
-        ``auto`` takes ``monotonic`` where no limit couples the routing, and ``highs`` elsewhere.
+        ``auto`` takes the engine made for the problem. Selection: ``monotonic`` searches the selections, ``highs``,
+        ``cp-sat``, ``scip`` and ``cbc`` solve the integer program. Placement: ``search`` (local search with
+        semidefinite bounds), ``chain`` (the exact dynamic program), and the same four for ExFlow's integer program.
     limits
-        Of the search and the proof together; none by default.
+        Of the search and the proof together; none by default. A placement that cannot be solved exactly then stops
+        after :data:`coinfer.planner.placement.make.DEFAULT_TIME_S`.
     start
         A decision to begin from, as of an older plan; it never makes the result worse.
     profile
-        The profile that the problem was assembled from; its hash and its intervals go into the plan.
+        The profile that the problem was assembled from; its hash and its intervals go into the plan of a selection.
     with_proof
         False skips the proof: the bound is then only what the engine claims.
     on_progress, stop
@@ -74,168 +103,32 @@ def plan(
         A limit was hit before any decision was found.
     BackendMissing
         The engine is not installed.
+    PlanMismatch
+        ``start`` is the decision of another kind of problem.
     """
-    limits, stop = limits or Limits(), Stop() if stop is None else stop
-    began = time.perf_counter()
-    if engine == "auto":
-        engine = "monotonic" if why_not_monotonic(problem) is None else "highs"
-    if engine == "monotonic":
-        found = search(
-            problem, limits=limits, start=start, with_proof=with_proof, on_progress=_minimised(on_progress), stop=stop
+    limits = limits or Limits()
+    stop = Stop() if stop is None else stop
+    if isinstance(problem, SelectionProblem):
+        if start is not None and not isinstance(start, SelectionDecision):
+            raise PlanMismatch("the decision to begin from is for another kind of problem")
+        return plan_selection(
+            problem,
+            engine=engine,
+            limits=limits,
+            start=start,
+            profile=profile,
+            with_proof=with_proof,
+            on_progress=on_progress,
+            stop=stop,
         )
-        if found is None:
-            raise _infeasible(problem)
-    else:
-        found = _integer_program(
-            problem, engine, limits, start, with_proof=with_proof, on_progress=on_progress, stop=stop
-        )
-    evaluation = found.evaluation
-    values = {"oracle": evaluation.oracle_value, "category": evaluation.category_value, "gate": evaluation.gate_value}
-    return Plan(
-        problem=problem.name,
-        problem_sha256=jsonfile.sha256(problem),
-        profile_sha256=None if profile is None else jsonfile.sha256(profile),
-        decision=found.decision,
-        certificate=found.certificate,
-        predictions=predictions(problem, found.decision, evaluation, profile),
-        deployments=deployments(problem, found.decision),
-        alternatives={name: value for name, value in values.items() if value is not None},
-        gate_report=problem.gate_report,
-        notes=(*notes(problem), *found.notes),
-        engine=found.engine,
-        seconds=time.perf_counter() - began,
-        coinfer_version=__version__,
+    if start is not None and not isinstance(start, PlacementDecision):
+        raise PlanMismatch("the decision to begin from is for another kind of problem")
+    return plan_placement(
+        problem,
+        engine=engine,
+        limits=limits,
+        start=start,
+        with_proof=with_proof,
+        on_progress=on_progress,
+        stop=stop,
     )
-
-
-def _minimised(on_progress: OnProgress | None) -> OnProgress | None:
-    """Turn reports of a maximisation into those of the minimisation that callers know."""
-    if on_progress is None:
-        return None
-    return lambda report: on_progress(replace(report, value=-report.value, bound=-report.bound))
-
-
-def _integer_program(
-    problem: Problem,
-    engine: str,
-    limits: Limits,
-    start: Decision | None,
-    *,
-    with_proof: bool,
-    on_progress: OnProgress | None,
-    stop: Stop,
-) -> Found:
-    """Solve the integer program with ``engine``, and prove its bound by a tree."""
-    began = time.perf_counter()
-    program = formulate(problem)
-    point = None if start is None else encode(problem, start)
-    search = _share(limits, SEARCH_SHARE if with_proof else 1.0)
-    result = mip.solve(program, engine=engine, limits=search, start=point, on_progress=on_progress, stop=stop)
-    if result.incumbent is None:
-        raise _nothing_found(problem, result)
-    decision = decode(problem, result.incumbent)
-    evaluation = evaluate(problem, decision)
-    shown: ProofResult | None = None
-    if with_proof or evaluation.violations:
-        # Engines accept points that miss a limit by 1e-6 of it. The proof does not, so it also finds what they missed.
-        rest = _remaining(limits, time.perf_counter() - began)
-        given = None if evaluation.violations else encode(problem, decision)
-        with interrupt_sets(stop):
-            shown = prove(
-                widened(program),
-                incumbent=given,
-                limits=rest,
-                multipliers=_best_answers(program),
-                scale=scale_of(problem),
-                stop=stop,
-            )
-        decision, evaluation = _better(problem, decision, evaluation, shown.incumbent)
-        if evaluation.violations and shown.finished and shown.incumbent is None:
-            raise _infeasible(problem)
-    if evaluation.violations:
-        raise LimitReached(
-            f"{result.engine} found only a decision that breaks a constraint: {evaluation.violations[0]}"
-        )
-    certificate = _certificate(program, result, evaluation, shown, scale_of(problem))
-    return Found(decision=decision, evaluation=evaluation, certificate=certificate, engine=result.engine)
-
-
-def _better(
-    problem: Problem, decision: Decision, evaluation: Evaluation, point: FloatArray | None
-) -> tuple[Decision, Evaluation]:
-    """Return the decision of ``point`` where it keeps every limit and is worth more, else the one there was."""
-    if point is None:
-        return decision, evaluation
-    other = decode(problem, point)
-    found = evaluate(problem, other)
-    if found.violations or (not evaluation.violations and found.value <= evaluation.value):
-        return decision, evaluation
-    return other, found
-
-
-def _certificate(
-    program: MixedIntegerProgram, result: Result, evaluation: Evaluation, shown: ProofResult | None, scale: float
-) -> Certificate:
-    """State what is known of the decision, and which part of it was re-checked."""
-    value = evaluation.value
-    claims = list(RECOMPUTED)
-    bound = max(value, -result.bound)
-    # The proof was checked when it was made: its bound is the checker's own figure.
-    verified = None if shown is None else max(value, upper_limit(program, shown.bound))
-    if shown is not None and verified is not None and (verified <= bound or closes(value, verified, scale)):
-        leaves = len(shown.proof.leaves)
-        method = (
-            f"branch-and-bound tree of {leaves} {'leaf' if leaves == 1 else 'leaves'} with linear-programming duals"
-        )
-        claims.append(Claim(what="bound", standing="verified", method=method))
-        bound = verified
-    else:
-        claims.append(Claim(what="bound", standing="claimed", method=result.engine))
-    optimal = closes(value, bound, scale)
-    return Certificate(
-        status="optimal" if optimal else "feasible",
-        value=value,
-        bound=bound if math.isfinite(bound) else None,
-        verified_bound=verified,
-        limit=None if optimal else result.limit or "gap",
-        claims=tuple(claims),
-        proof=None if shown is None else shown.proof,
-    )
-
-
-def _best_answers(program: MixedIntegerProgram) -> FloatArray:
-    """Return multipliers that show, without any search, that no unit is answered better than by its best expert."""
-    multipliers = np.zeros(program.rows)
-    block = program.row_blocks["assign"]
-    row, cost = program.row_of_entry, program.cost[program.column]
-    assigned = (row >= block.start) & (row < block.stop)
-    best = np.full(program.rows, np.inf)
-    np.minimum.at(best, row[assigned], cost[assigned])
-    multipliers[block] = np.where(np.isfinite(best[block]), best[block], 0.0)
-    return multipliers
-
-
-def _share(limits: Limits, share: float) -> Limits:
-    """Return ``limits`` with a share of their time."""
-    return limits if limits.time_s is None else msgspec.structs.replace(limits, time_s=share * limits.time_s)
-
-
-def _remaining(limits: Limits, spent_s: float) -> Limits:
-    """Return ``limits`` for the proof: what is left of the time; nodes count anew."""
-    if limits.time_s is None:
-        return limits
-    return msgspec.structs.replace(limits, time_s=max(0.0, limits.time_s - spent_s))
-
-
-def _nothing_found(problem: Problem, result: Result) -> CoinferError:
-    if result.status is Status.INFEASIBLE:
-        return _infeasible(problem)
-    if result.limit == "interrupt":
-        raise KeyboardInterrupt("interrupted before any decision was found")
-    limit = result.limit or "engine"
-    return LimitReached(f"the {limit} limit was reached after {result.seconds:.1f} s, before any decision was found")
-
-
-def _infeasible(problem: Problem) -> Infeasible:
-    causes = explain_infeasible(problem)
-    return Infeasible("no decision satisfies every constraint" + (": " + "; ".join(causes) if causes else ""))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from coinfer.models.problem import Decision, Problem
-from coinfer.models.selection.data import Expert
+from coinfer.models.selection.data import Expert, SelectionProblem
+from coinfer.models.selection.decision import SelectionDecision
 from coinfer.models.selection.evaluate import Evaluation
-from coinfer.planner.plan import Deployment, Prediction
+from coinfer.planner.selection.document import Deployment, Prediction
 from coinfer.planner.units import amount
 from coinfer.profiler.profile import Estimate, Profile, Quantity
 
@@ -13,7 +13,7 @@ _WEAKEST_FIRST = ("declared", "published", "derived", "measured")
 
 
 def predictions(
-    problem: Problem, decision: Decision, evaluation: Evaluation, profile: Profile | None
+    problem: SelectionProblem, decision: SelectionDecision, evaluation: Evaluation, profile: Profile | None
 ) -> tuple[Prediction, ...]:
     """Return every figure the plan expects to be measured, each with the budget (a quality: the floor) it must keep.
 
@@ -65,7 +65,7 @@ def predictions(
     return tuple(found)
 
 
-def deployments(problem: Problem, decision: Decision) -> tuple[Deployment, ...]:
+def deployments(problem: SelectionProblem, decision: SelectionDecision) -> tuple[Deployment, ...]:
     """Return the selected experts with their endpoints."""
     chosen = set(decision.selected)
     return tuple(
@@ -75,7 +75,7 @@ def deployments(problem: Problem, decision: Decision) -> tuple[Deployment, ...]:
     )
 
 
-def notes(problem: Problem) -> tuple[str, ...]:
+def notes(problem: SelectionProblem) -> tuple[str, ...]:
     """Return what left the menu before planning, each with its reason."""
     found = []
     for category in problem.categories:
@@ -91,7 +91,7 @@ def notes(problem: Problem) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _only_expert(problem: Problem, decision: Decision, category: str) -> Expert | None:
+def _only_expert(problem: SelectionProblem, decision: SelectionDecision, category: str) -> Expert | None:
     """Return the expert that answers all of a category; ``None`` when several share it."""
     names = {route.expert for route in decision.routes if route.category == category}
     return next((expert for expert in problem.experts if names == {expert.name}), None)

@@ -10,13 +10,15 @@ import msgspec
 import numpy as np
 
 from coinfer.errors import CoinferError, LimitReached
-from coinfer.models.problem import Decision, Problem
+from coinfer.models.selection.data import SelectionProblem
+from coinfer.models.selection.decision import SelectionDecision
 from coinfer.models.selection.evaluate import Evaluation, evaluate
 from coinfer.models.selection.from_selection import decode_selection
 from coinfer.models.selection.monotonic import monotonic_program
 from coinfer.planner.bound import TOLERANCE, closes, scale_of, searched
-from coinfer.planner.plan import RECOMPUTED, Certificate, Claim
+from coinfer.planner.claims import RECOMPUTED, Claim
 from coinfer.planner.rounding import value_margin, widened_rows
+from coinfer.planner.selection.document import Certificate
 from coinfer.solver.limits import Limits
 from coinfer.solver.monotonic.maximise import maximise
 from coinfer.solver.monotonic.program import IntArray, LinearRows, MonotonicProgram
@@ -43,7 +45,7 @@ class Found:
         What a reader should know.
     """
 
-    decision: Decision
+    decision: SelectionDecision
     evaluation: Evaluation
     certificate: Certificate
     engine: str
@@ -51,10 +53,10 @@ class Found:
 
 
 def search(
-    problem: Problem,
+    problem: SelectionProblem,
     *,
     limits: Limits,
-    start: Decision | None,
+    start: SelectionDecision | None,
     with_proof: bool,
     on_progress: OnProgress | None,
     stop: Stop,
@@ -103,7 +105,7 @@ def search(
     return Found(decision=decision, evaluation=evaluation, certificate=certificate, engine=ENGINE)
 
 
-def _selection(problem: Problem, names: tuple[str, ...]) -> IntArray:
+def _selection(problem: SelectionProblem, names: tuple[str, ...]) -> IntArray:
     return np.array([expert.name in names for expert in problem.experts], dtype=np.int64)
 
 
@@ -126,7 +128,7 @@ def _remaining(limits: Limits, spent_s: float) -> Limits:
     return msgspec.structs.replace(limits, time_s=max(0.0, limits.time_s - spent_s))
 
 
-def _certificate(problem: Problem, result: SearchResult, value: float, claimed: float) -> Certificate:
+def _certificate(problem: SelectionProblem, result: SearchResult, value: float, claimed: float) -> Certificate:
     """State what is known; the bound is verified where the checker sees as much in the leaves as the search claims."""
     bound, verified, scale = max(value, claimed), None, scale_of(problem)
     claim = Claim(what="bound", standing="claimed", method=ENGINE)

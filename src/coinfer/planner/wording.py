@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coinfer.models.problem import Problem
-from coinfer.models.selection.data import SCORED
+from coinfer.models.selection.data import SCORED, SelectionProblem
 from coinfer.models.selection.gate_report import GateReport
-from coinfer.planner.plan import Certificate
+from coinfer.planner.selection.document import Certificate
 from coinfer.planner.units import amount, count, digits, precise
 
 LEAVES = {  # by the method or reason of a leaf
@@ -90,7 +89,7 @@ class Worth:
 QUALITY = Worth(title="Mean quality", unit="", per="", cost=False)
 
 
-def worth_of(problem: Problem) -> Worth:
+def worth_of(problem: SelectionProblem) -> Worth:
     """Return how the value of a plan for ``problem`` is written."""
     if problem.objective == "quality":
         return QUALITY
@@ -101,7 +100,7 @@ def worth_of(problem: Problem) -> Worth:
     return Worth(title=title, unit="J", per=" per request above idle" if idle else " per request", cost=True)
 
 
-def routers(alternatives: Mapping[str, float], worth: Worth, problem: Problem | None = None) -> str:
+def routers(alternatives: Mapping[str, float], worth: Worth, problem: SelectionProblem | None = None) -> str:
     """Say what the selected experts reach behind a perfect router and behind the one there is.
 
     Parameters
@@ -159,13 +158,13 @@ def evident(certificate: Certificate) -> bool:
     return certificate.proof is not None or certificate.leaves is not None
 
 
-def _gate(problem: Problem | None) -> str:
+def _gate(problem: SelectionProblem | None) -> str:
     if problem is None:
         return ""
     return f" ({problem.gate})" if problem.gate in SCORED else " (its first choice)"
 
 
-def _means(problem: Problem) -> list[str]:
+def _means(problem: SelectionProblem) -> list[str]:
     """Return the means over the traffic that are limited."""
     budgets, loaded = problem.budgets, problem.arrival_rate_per_s is not None
     limits = {

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from coinfer.models.selection.decision import Route
 from coinfer.planner.comparison import Compared, compare
-from coinfer.planner.plan import Plan, Prediction
+from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import Prediction
 from coinfer.profiler.measurement import Measurement
 
 

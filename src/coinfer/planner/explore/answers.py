@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.check import read_shares
-from coinfer.models.selection.data import SCORED
+from coinfer.models.selection.data import SCORED, SelectionProblem
+from coinfer.models.selection.decision import SelectionDecision
 from coinfer.models.selection.deployed import deployed_gate, gate_shares
 from coinfer.models.selection.units import answerable, units
 from coinfer.models.selection.values import values
@@ -24,7 +24,7 @@ class Answers:
         The problem.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: SelectionProblem) -> None:
         self._problem = problem
         self._units = units(problem)
         able = {
@@ -58,7 +58,7 @@ class Answers:
         return found
 
 
-def worth_of(problem: Problem, decision: Decision) -> FloatArray:
+def worth_of(problem: SelectionProblem, decision: SelectionDecision) -> FloatArray:
     """Return the value of each prompt's answer under the routes of a decision, (prompts,)."""
     column = {expert.name: n for n, expert in enumerate(problem.experts)}
     table, (shares, _, _) = values(problem), read_shares(problem, decision)
@@ -68,7 +68,7 @@ def worth_of(problem: Problem, decision: Decision) -> FloatArray:
     return np.array(rows, dtype=np.float64)
 
 
-def weights_of(problem: Problem) -> FloatArray:
+def weights_of(problem: SelectionProblem) -> FloatArray:
     """Return the share of the traffic that each prompt stands for, (prompts,)."""
     weights = np.array([prompt.weight for prompt in problem.prompts])
     weights /= weights.max()  # so that no sum overflows

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from coinfer.errors import Infeasible, InputError, LimitReached
-from coinfer.models.problem import Decision, Problem
+from coinfer.models.selection.data import SelectionProblem
+from coinfer.models.selection.decision import SelectionDecision
 from coinfer.models.selection.monotonic import monotonic_program
 from coinfer.models.selection.units import unselectable
 from coinfer.planner.bound import TOLERANCE, scale_of
@@ -76,11 +77,11 @@ class Ranked:
     """
 
     ranking: Ranking
-    decisions: tuple[Decision | None, ...]
+    decisions: tuple[SelectionDecision | None, ...]
 
 
 def best_selections(
-    problem: Problem,
+    problem: SelectionProblem,
     *,
     count: int,
     within: float = math.inf,
@@ -116,7 +117,9 @@ def best_selections(
     return ranked(problem, count=count, within=within, how=how or How(), on_found=on_found).ranking
 
 
-def ranked(problem: Problem, *, count: int, within: float, how: How, on_found: OnFound | None = None) -> Ranked:
+def ranked(
+    problem: SelectionProblem, *, count: int, within: float, how: How, on_found: OnFound | None = None
+) -> Ranked:
     """Return the best selections with their decisions; see :func:`best_selections`."""
     if count < 1:
         raise InputError("count", expected="at least 1", found=count)
@@ -130,7 +133,7 @@ def ranked(problem: Problem, *, count: int, within: float, how: How, on_found: O
     return _planned(problem, count, near, how, on_found)
 
 
-def _searched(problem: Problem, count: int, within: float, how: How) -> Ranked:
+def _searched(problem: SelectionProblem, count: int, within: float, how: How) -> Ranked:
     """Rank by one search over the selections."""
     program = widened_rows(monotonic_program(problem))
     found = best_points(program, count=count, within=within, limits=how.limits, stop=how.stop)
@@ -150,7 +153,7 @@ def _searched(problem: Problem, count: int, within: float, how: How) -> Ranked:
     return Ranked(ranking=ranking, decisions=(None,) * len(names))
 
 
-def _nothing(problem: Problem, how: How, *, complete: bool) -> Exception | KeyboardInterrupt:
+def _nothing(problem: SelectionProblem, how: How, *, complete: bool) -> Exception | KeyboardInterrupt:
     if complete:
         return infeasible(problem)
     if how.stop:
@@ -166,7 +169,7 @@ def _candidate(selected: tuple[str, ...], idle: tuple[str, ...], value: float, b
     return Candidate(selected=selected, idle=idle, value=value, difference=best - value)
 
 
-def _planned(problem: Problem, count: int, within: float, how: How, on_found: OnFound | None) -> Ranked:
+def _planned(problem: SelectionProblem, count: int, within: float, how: How, on_found: OnFound | None) -> Ranked:
     """Rank by solving the parts that the selections found so far leave."""
     parts = _Parts(problem, how)
     parts.take(problem, math.inf)
@@ -193,7 +196,7 @@ def _planned(problem: Problem, count: int, within: float, how: How, on_found: On
     return Ranked(ranking=ranking, decisions=tuple(item.decision for item in found))
 
 
-def _idle(decision: Decision) -> tuple[str, ...]:
+def _idle(decision: SelectionDecision) -> tuple[str, ...]:
     answering = {route.expert for route in decision.routes}
     return tuple(name for name in decision.selected if name not in answering)
 
@@ -201,8 +204,8 @@ def _idle(decision: Decision) -> tuple[str, ...]:
 class _Parts:
     """Disjoint parts of the selections, each solved; the best is next."""
 
-    def __init__(self, problem: Problem, how: How) -> None:
-        self.heap: list[tuple[float, int, float, Solved, Problem]] = []
+    def __init__(self, problem: SelectionProblem, how: How) -> None:
+        self.heap: list[tuple[float, int, float, Solved, SelectionProblem]] = []
         self.complete = True
         self._how, self._scale = how, scale_of(problem)
         self._began = time.perf_counter()
@@ -219,12 +222,12 @@ class _Parts:
         """Nothing in any open part is worth more."""
         return max([self._lost, *(bound for _, _, bound, _, _ in self.heap)])
 
-    def next(self) -> tuple[Solved, Problem, float]:
+    def next(self) -> tuple[Solved, SelectionProblem, float]:
         """Take the best part: its optimum, itself, its bound."""
         _, _, bound, solved, part = heapq.heappop(self.heap)
         return solved, part, bound
 
-    def take(self, part: Problem, most: float) -> None:
+    def take(self, part: SelectionProblem, most: float) -> None:
         """Solve a part in which nothing is worth more than ``most``."""
         how = replace(self._how, limits=self._remaining())
         try:
@@ -248,7 +251,7 @@ class _Parts:
         return msgspec.structs.replace(limits, time_s=max(0.0, limits.time_s - spent))
 
 
-def _around(problem: Problem, selected: tuple[str, ...]) -> Iterator[Problem]:
+def _around(problem: SelectionProblem, selected: tuple[str, ...]) -> Iterator[SelectionProblem]:
     """Yield disjoint problems that allow every selection that ``problem`` does, but ``selected``."""
     inside: list[str] = []
     outside: list[str] = []

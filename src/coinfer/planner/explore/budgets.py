@@ -10,8 +10,7 @@ from typing import Literal
 import msgspec
 
 from coinfer.errors import InputError
-from coinfer.models.problem import Problem
-from coinfer.models.selection.data import SCORED
+from coinfer.models.selection.data import SCORED, SelectionProblem
 from coinfer.models.selection.evaluate import Evaluation
 
 Kind = Literal["experts", "worst_case_energy_j", "energy_j", "price_usd", "memory", "latency", "utilisation"]
@@ -55,7 +54,7 @@ class Budget:
         """Unit of the limit, in the sense of :func:`coinfer.planner.units.amount`."""
         return UNITS[self.kind]
 
-    def limit(self, problem: Problem) -> float | None:
+    def limit(self, problem: SelectionProblem) -> float | None:
         """Return the limit that stands in the problem; ``None`` without one."""
         if self.kind == "latency":
             found = next(part.latency_budget_s for part in problem.categories if part.name == self.where)
@@ -65,7 +64,7 @@ class Budget:
             found = getattr(problem.budgets, self.kind)
         return None if found is None else float(found)
 
-    def replaced(self, problem: Problem, limit: float | None) -> Problem:
+    def replaced(self, problem: SelectionProblem, limit: float | None) -> SelectionProblem:
         """Return the problem with another limit, or without one; whole numbers are rounded down.
 
         Raises
@@ -109,7 +108,7 @@ class Budget:
         """Return True for limits that are rows over the selection alone."""
         return self.kind in ("experts", "worst_case_energy_j", "memory")
 
-    def nested(self, problem: Problem) -> bool:
+    def nested(self, problem: SelectionProblem) -> bool:
         """Return True where every decision under a smaller limit is one under a larger limit.
 
         Under a gate that follows scores, a promise or a budget of nothing also changes who may answer, and so the
@@ -117,7 +116,7 @@ class Budget:
         """
         return problem.gate not in SCORED or self.binds_the_selection()
 
-    def rows(self, problem: Problem) -> list[str]:
+    def rows(self, problem: SelectionProblem) -> list[str]:
         """Return the names of its rows in the monotonic program of ``problem``, in which it is limited."""
         if self.kind == "experts":
             return ["experts 0"]
@@ -128,7 +127,7 @@ class Budget:
         return [f"worst_case_energy {i}" for i in range(count)]
 
 
-def budgets_of(problem: Problem) -> tuple[Budget, ...]:
+def budgets_of(problem: SelectionProblem) -> tuple[Budget, ...]:
     """Return every budget that is limited in the problem."""
     candidates = [
         *(Budget(kind=kind) for kind in WHOLE),
@@ -139,7 +138,7 @@ def budgets_of(problem: Problem) -> tuple[Budget, ...]:
     return tuple(budget for budget in candidates if budget.limit(problem) is not None)
 
 
-def budget_named(problem: Problem, name: str) -> Budget:
+def budget_named(problem: SelectionProblem, name: str) -> Budget:
     """Return a budget by its name: ``experts``, ``energy_j``, ``memory:DEVICE``, ``latency:CATEGORY`` ...
 
     Raises

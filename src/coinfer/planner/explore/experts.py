@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from coinfer.errors import Infeasible, InputError, LimitReached
-from coinfer.models.problem import Problem
+from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.units import unselectable
 from coinfer.models.selection.validate import among
 from coinfer.planner.bound import scale_of
@@ -89,7 +89,7 @@ class Essential:
     essentialness_at_most: float | None = None
 
 
-def why_not(problem: Problem, name: str, *, how: How | None = None, solved: Solved | None = None) -> WhyNot:
+def why_not(problem: SelectionProblem, name: str, *, how: How | None = None, solved: Solved | None = None) -> WhyNot:
     """Force an expert in, and say what that costs.
 
     Parameters
@@ -137,7 +137,7 @@ def why_not(problem: Problem, name: str, *, how: How | None = None, solved: Solv
 
 
 def essential(
-    problem: Problem, names: Sequence[str], *, how: How | None = None, solved: Solved | None = None
+    problem: SelectionProblem, names: Sequence[str], *, how: How | None = None, solved: Solved | None = None
 ) -> Essential:
     """Take a group of experts away, and say what that costs.
 
@@ -196,7 +196,7 @@ def _saved(cost: float | None, instead: float | None) -> float | None:
     return None if cost is None or instead is None or instead <= 0.0 else 1.0 - cost / instead
 
 
-def _relief(problem: Problem, how: How) -> tuple[str, ...]:
+def _relief(problem: SelectionProblem, how: How) -> tuple[str, ...]:
     """Return the budgets of an infeasible problem any one of which, lifted, leaves something feasible."""
     wide = msgspec.structs.replace(how.limits, relative_gap=1e3, absolute_gap=1e3 * scale_of(problem))
     quick = replace(how, limits=wide, with_proof=False)  # any decision will do

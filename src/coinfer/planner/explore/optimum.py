@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 
 from coinfer.errors import Infeasible
-from coinfer.models.problem import Decision, Problem
+from coinfer.models.selection.data import SelectionProblem
+from coinfer.models.selection.decision import SelectionDecision
 from coinfer.models.selection.formulate import explain_infeasible
 from coinfer.models.selection.from_selection import decode_selection
 from coinfer.models.selection.monotonic import why_not_monotonic
-from coinfer.planner.make import plan
-from coinfer.planner.plan import Certificate
+from coinfer.planner.selection.document import Certificate
+from coinfer.planner.selection.make import plan
 from coinfer.solver.limits import Limits
 from coinfer.solver.monotonic.program import IntArray
 from coinfer.solver.progress import Stop
@@ -41,7 +42,7 @@ class How:
     with_proof: bool = True
     stop: Stop = field(default_factory=Stop)
 
-    def monotonic(self, problem: Problem) -> bool:
+    def monotonic(self, problem: SelectionProblem) -> bool:
         """Return True where the search over the selections answers, not an integer program."""
         return self.engine == "monotonic" or (self.engine == "auto" and why_not_monotonic(problem) is None)
 
@@ -93,10 +94,10 @@ class Solved:
     """
 
     optimum: Optimum
-    decision: Decision
+    decision: SelectionDecision
 
 
-def solve(problem: Problem, how: How, *, start: Decision | None = None) -> Solved:
+def solve(problem: SelectionProblem, how: How, *, start: SelectionDecision | None = None) -> Solved:
     """Plan ``problem``; the proof is checked where there is one, and not kept.
 
     Raises
@@ -109,7 +110,7 @@ def solve(problem: Problem, how: How, *, start: Decision | None = None) -> Solve
     return Solved(optimum=told(made.certificate, decision), decision=decision)
 
 
-def told(certificate: Certificate, decision: Decision) -> Optimum:
+def told(certificate: Certificate, decision: SelectionDecision) -> Optimum:
     """Return what a certificate says of a decision."""
     return Optimum(
         value=certificate.value,
@@ -120,25 +121,25 @@ def told(certificate: Certificate, decision: Decision) -> Optimum:
     )
 
 
-def without_idle(problem: Problem, decision: Decision) -> Decision:
+def without_idle(problem: SelectionProblem, decision: SelectionDecision) -> SelectionDecision:
     """Return the decision without experts that answer nothing and are not required."""
     needed = {route.expert for route in decision.routes} | set(problem.required)
     kept = [name for name in decision.selected if name in needed]
     return decision if len(kept) == len(decision.selected) else decode_selection(problem, kept)
 
 
-def infeasible(problem: Problem) -> Infeasible:
+def infeasible(problem: SelectionProblem) -> Infeasible:
     """Return the error that says that nothing is feasible, and why where that is plain."""
     causes = explain_infeasible(problem)
     return Infeasible("no decision satisfies every constraint" + (": " + "; ".join(causes) if causes else ""))
 
 
-def names_at(problem: Problem, point: IntArray) -> tuple[str, ...]:
+def names_at(problem: SelectionProblem, point: IntArray) -> tuple[str, ...]:
     """Return the names of the experts that a point of the monotonic program selects."""
     return tuple(problem.experts[n].name for n in np.flatnonzero(point).tolist())
 
 
-def fixed(problem: Problem, *, inside: Sequence[str] = (), outside: Sequence[str] = ()) -> Problem:
+def fixed(problem: SelectionProblem, *, inside: Sequence[str] = (), outside: Sequence[str] = ()) -> SelectionProblem:
     """Return the problem with experts required, and others forbidden, whatever it says of these itself."""
     required = [name for name in problem.required if name not in outside and name not in inside]
     forbidden = [name for name in problem.forbidden if name not in inside and name not in outside]

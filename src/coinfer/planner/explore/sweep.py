@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from coinfer.errors import Infeasible, InputError, LimitReached
-from coinfer.models.problem import Problem
+from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.evaluate import evaluate
 from coinfer.models.selection.from_selection import decode_selection
 from coinfer.models.selection.monotonic import monotonic_program
@@ -45,7 +45,7 @@ class BudgetPoint:
 
 
 def sweep_budget(
-    problem: Problem,
+    problem: SelectionProblem,
     budget: Budget,
     limits: Sequence[float],
     *,
@@ -88,7 +88,7 @@ def sweep_budget(
     return _planned(problem, budget, wanted, how, on_point)
 
 
-def _searched(problem: Problem, budget: Budget, limits: list[float], how: How) -> tuple[BudgetPoint, ...]:
+def _searched(problem: SelectionProblem, budget: Budget, limits: list[float], how: How) -> tuple[BudgetPoint, ...]:
     """Sweep rows of the program over the selection, stated for the largest limit."""
     largest = budget.replaced(problem, limits[-1])
     exact = monotonic_program(largest)
@@ -105,7 +105,9 @@ def _searched(problem: Problem, budget: Budget, limits: list[float], how: How) -
     return tuple(_point(budget.replaced(problem, found[item.limit]), budget, program, item, how) for item in swept)
 
 
-def _point(problem: Problem, budget: Budget, program: MonotonicProgram, item: SweepPoint, how: How) -> BudgetPoint:
+def _point(
+    problem: SelectionProblem, budget: Budget, program: MonotonicProgram, item: SweepPoint, how: How
+) -> BudgetPoint:
     """Turn a point of the search into a decision, and look at it by the problem alone."""
     limit = budget.limit(problem) or 0.0
     if item.point is None:
@@ -126,14 +128,14 @@ def _point(problem: Problem, budget: Budget, program: MonotonicProgram, item: Sw
     return BudgetPoint(limit=limit, optimum=optimum, infeasible=False, used=budget.used(evaluation, decision.selected))
 
 
-def _same(problem: Problem, budget: Budget, limits: list[float], how: How) -> tuple[BudgetPoint, ...]:
+def _same(problem: SelectionProblem, budget: Budget, limits: list[float], how: How) -> tuple[BudgetPoint, ...]:
     """Return the same point for all limits: no expert uses any of the budget."""
     point = _solved(budget.replaced(problem, limits[-1]), budget, how, None)[0]
     return tuple(replace(point, limit=limit) for limit in limits)
 
 
 def _planned(
-    problem: Problem, budget: Budget, limits: list[float], how: How, on_point: OnPoint | None
+    problem: SelectionProblem, budget: Budget, limits: list[float], how: How, on_point: OnPoint | None
 ) -> tuple[BudgetPoint, ...]:
     """Plan for each limit, largest first."""
     found: list[BudgetPoint] = []
@@ -154,7 +156,7 @@ def _planned(
     return _rising(found) if nested else tuple(found)
 
 
-def _carried(variant: Problem, budget: Budget, above: BudgetPoint, last: Solved | None) -> BudgetPoint | None:
+def _carried(variant: SelectionProblem, budget: Budget, above: BudgetPoint, last: Solved | None) -> BudgetPoint | None:
     """Return what is known of a larger limit where that settles ``variant``."""
     limit = budget.limit(variant) or 0.0
     if above.infeasible:
@@ -165,7 +167,9 @@ def _carried(variant: Problem, budget: Budget, above: BudgetPoint, last: Solved 
     return replace(above, limit=limit)
 
 
-def _solved(variant: Problem, budget: Budget, how: How, last: Solved | None) -> tuple[BudgetPoint, Solved | None]:
+def _solved(
+    variant: SelectionProblem, budget: Budget, how: How, last: Solved | None
+) -> tuple[BudgetPoint, Solved | None]:
     """Plan for one limit."""
     limit = budget.limit(variant) or 0.0
     try:

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from coinfer.errors import InputError
-from coinfer.models.problem import Decision, Problem
+from coinfer.models.selection.data import SelectionProblem
+from coinfer.models.selection.decision import SelectionDecision
 from coinfer.models.selection.values import values
 from coinfer.planner.bound import TOLERANCE, scale_of
 from coinfer.planner.explore.answers import Answers, weights_of, worth_of
@@ -119,7 +120,7 @@ def paired(first: FloatArray, second: FloatArray, shares: FloatArray, *, roundin
 
 
 def tied_selections(
-    problem: Problem, *, count: int | None = None, how: How | None = None, on_found: OnFound | None = None
+    problem: SelectionProblem, *, count: int | None = None, how: How | None = None, on_found: OnFound | None = None
 ) -> Ties:
     """Return the selections that the calibration prompts cannot tell from the best one.
 
@@ -179,7 +180,7 @@ def tied_selections(
     )
 
 
-def tied_gap(problem: Problem, decision: Decision, *, how: How | None = None) -> Gap | None:
+def tied_gap(problem: SelectionProblem, decision: SelectionDecision, *, how: How | None = None) -> Gap | None:
     """Return the paired difference between a decision and the best selection that answers otherwise.
 
     Selections that differ only in experts that answer nothing are passed over; ``None`` where none of the
@@ -195,7 +196,7 @@ def tied_gap(problem: Problem, decision: Decision, *, how: How | None = None) ->
     return None
 
 
-def _lean(problem: Problem, item: Candidate) -> Candidate:
+def _lean(problem: SelectionProblem, item: Candidate) -> Candidate:
     """Return a selection without the idle experts that it need not hold: every limit still holds."""
     spare = set(item.idle) - set(problem.required)
     return replace(
@@ -205,11 +206,13 @@ def _lean(problem: Problem, item: Candidate) -> Candidate:
     )
 
 
-def _worth(problem: Problem, answers: Answers, item: Candidate, decision: Decision | None) -> FloatArray:
+def _worth(
+    problem: SelectionProblem, answers: Answers, item: Candidate, decision: SelectionDecision | None
+) -> FloatArray:
     return answers.worth(item.selected) if decision is None else worth_of(problem, decision)
 
 
-def _reach(problem: Problem, best: FloatArray, shares: FloatArray) -> float | None:
+def _reach(problem: SelectionProblem, best: FloatArray, shares: FloatArray) -> float | None:
     r"""Return a difference above which nothing can be tied, whatever its answers.
 
     With :math:`m_i` the largest possible :math:`|d_i|`, a tie at :math:`\Delta \ge 0` has

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coinfer.models.problem import Problem
+from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.evaluate import evaluate
 from coinfer.planner.explore.budgets import Budget, budgets_of
 from coinfer.planner.explore.optimum import How, Optimum, Solved, solve
@@ -63,7 +63,7 @@ class Worth:
 
 
 def worth_of_budgets(
-    problem: Problem,
+    problem: SelectionProblem,
     *,
     steps: Sequence[float] = STEPS,
     how: How | None = None,

@@ -15,12 +15,11 @@ from typing import Any
 from coinfer import jsonfile
 from coinfer.errors import CertificateError, InputError, Plain, PlanMismatch
 from coinfer.models.endpoint import Endpoint
-from coinfer.models.problem import Problem
 from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.evaluate import evaluate
 from coinfer.planner.export.routing import CategoryRouting, Routing, routing_of
 from coinfer.planner.export.yaml import to_yaml
-from coinfer.planner.plan import Deployment, Plan
+from coinfer.planner.selection.document import Deployment, SelectionPlan
 
 NO_KEY = "none"
 """Key of an open endpoint. Without any, LiteLLM would send it whatever key of OpenAI stands in the environment."""
@@ -50,7 +49,7 @@ class Exported:
         return tuple(item.name for item in self.routing.experts if item.reason is None)
 
 
-def litellm_export(problem: Problem, plan: Plan) -> Exported:
+def litellm_export(problem: SelectionProblem, plan: SelectionPlan) -> Exported:
     """Return ``plan`` as configuration of LiteLLM.
 
     Parameters

@@ -7,9 +7,9 @@ import os
 import msgspec
 
 from coinfer import jsonfile
-from coinfer.models.problem import Problem
+from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.records import Document, Record
 
 FORMAT = "coinfer/routing/1"
@@ -85,7 +85,7 @@ def read_routing(path: str | os.PathLike[str]) -> Routing:
     return jsonfile.read(path, Routing, format_name=FORMAT)
 
 
-def routing_of(problem: Problem, plan: Plan, reasons: dict[str, str]) -> Routing:
+def routing_of(problem: SelectionProblem, plan: SelectionPlan, reasons: dict[str, str]) -> Routing:
     """Return the routing of ``plan``; ``reasons`` tells by expert why it is not exported."""
     experts = tuple(
         RoutedExpert(name=item.expert, device=item.device, reason=reasons.get(item.expert)) for item in plan.deployments
@@ -98,7 +98,7 @@ def routing_of(problem: Problem, plan: Plan, reasons: dict[str, str]) -> Routing
     )
 
 
-def _category(problem: Problem, decision: SelectionDecision, name: str) -> CategoryRouting:
+def _category(problem: SelectionProblem, decision: SelectionDecision, name: str) -> CategoryRouting:
     weights = {prompt.name: prompt.weight for prompt in problem.prompts if prompt.category == name}
     heaviest = max(weights.values())
     whole: dict[str, float] = {}

@@ -7,6 +7,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+
+class Inline(tuple[Any, ...]):
+    """A sequence of scalars that is written on one line, in brackets."""
+
+    __slots__ = ()
+
+
 _BARE_KEY = re.compile(r"[a-z][a-z_]+")
 _KEY_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null"})  # YAML 1.1 reads them as values
 _ESCAPES = {'"': '\\"', "\\": "\\\\"}
@@ -14,6 +21,8 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\"}
 
 def to_yaml(value: Mapping[str, Any]) -> str:
     """Return mappings, sequences, texts, numbers, truth values and ``None`` as YAML that 1.1 and 1.2 read alike.
+
+    Keys are texts, or integers, which stay integers.
 
     Raises
     ------
@@ -46,7 +55,7 @@ def _entry(head: str, item: Any, indent: str) -> Iterator[str]:
 
 
 def _is_nested(value: Any) -> bool:
-    return isinstance(value, Mapping | Sequence) and not isinstance(value, str) and len(value) > 0
+    return isinstance(value, Mapping | Sequence) and not isinstance(value, str | Inline) and len(value) > 0
 
 
 def _scalar(value: Any) -> str:
@@ -68,11 +77,13 @@ def _scalar(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{}"
     if isinstance(value, Sequence):
-        return "[]"
+        return f"[{', '.join(map(_scalar, value))}]"
     raise TypeError(f"no YAML form for {type(value)}")
 
 
-def _key(key: str) -> str:
+def _key(key: str | int) -> str:
+    if isinstance(key, int):
+        return _scalar(key)
     return key if _BARE_KEY.fullmatch(key) and key not in _KEY_WORDS else _quoted(key)
 
 

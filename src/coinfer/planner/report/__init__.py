@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from coinfer.planner.report.page import build
+from coinfer.planner.report.placement import build_placement
 
-__all__ = ["build"]
+__all__ = ["build", "build_placement"]

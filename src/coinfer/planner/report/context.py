@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from coinfer.planner.front import FrontPoint
-from coinfer.planner.plan import Plan
 from coinfer.planner.report.chart import closed, front_chart, key_mark, shade_edges
 from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Facts
 from coinfer.planner.report.parts import badge, facts_list, listing, note, section, table
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.planner.units import TITLES, amount, count, digits, figure, percent, unit_of
 
 Line = tuple[float, str]  # where, and what to call it
@@ -100,7 +100,7 @@ def _points(points: Sequence[FrontPoint]) -> Element:
     return table("Plans of the front", ("Quality", "Energy#", "Latency#", "Search", "Experts"), rows)
 
 
-def changes(facts: Facts, previous: Plan) -> Element:
+def changes(facts: Facts, previous: SelectionPlan) -> Element:
     """Say what is different from the plan before: experts, routes, predictions, proof."""
     plan = facts.plan
     before, after = set(previous.decision.selected), set(plan.decision.selected)
@@ -122,7 +122,7 @@ def changes(facts: Facts, previous: Plan) -> Element:
     return section("changes", "What changed since the previous plan", facts_list(pairs), figures)
 
 
-def _values(facts: Facts, previous: Plan) -> str:
+def _values(facts: Facts, previous: SelectionPlan) -> str:
     """Write the value before and now; only where the plan before had the same objective, as far as that shows."""
     worth, plan = facts.worth, facts.plan
     before, now = previous.certificate.value, plan.certificate.value
@@ -139,13 +139,13 @@ def _names(names: Sequence[str]) -> Child:
     return listing([named(name) for name in names], class_="inline") if names else "none"
 
 
-def _moved(previous: Plan, plan: Plan) -> list[str]:
+def _moved(previous: SelectionPlan, plan: SelectionPlan) -> list[str]:
     """Return the categories whose routes differ, in the order of the plan."""
     old, new = _routes(previous), _routes(plan)
     return [category for category in {**new, **old} if old.get(category) != new.get(category)]
 
 
-def _routes(plan: Plan) -> dict[str, frozenset[tuple[str | None, str, float]]]:
+def _routes(plan: SelectionPlan) -> dict[str, frozenset[tuple[str | None, str, float]]]:
     categories = dict.fromkeys(route.category for route in plan.decision.routes)
     return {
         category: frozenset(
@@ -155,7 +155,7 @@ def _routes(plan: Plan) -> dict[str, frozenset[tuple[str | None, str, float]]]:
     }
 
 
-def _changed_predictions(previous: Plan, plan: Plan) -> list[Sequence[Child]]:
+def _changed_predictions(previous: SelectionPlan, plan: SelectionPlan) -> list[Sequence[Child]]:
     old = {(item.quantity, item.category, item.device): item for item in previous.predictions}
     rows: list[Sequence[Child]] = []
     for item in plan.predictions:

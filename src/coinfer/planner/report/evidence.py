@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from coinfer.planner.claims import Claim
 from coinfer.planner.comparison import Compared
-from coinfer.planner.plan import Claim, Plan
 from coinfer.planner.report.chart import Axis, interval_plot
 from coinfer.planner.report.decision import quality_of_proof
 from coinfer.planner.report.element import Child, Element, named, tag
 from coinfer.planner.report.facts import Facts
 from coinfer.planner.report.parts import BASES, badge, facts_list, listing, note, section, table
 from coinfer.planner.sample import Measured
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.planner.units import NOT_MEASURED, TITLES, amount, count, digits, interval, percent, precise, unit_of
 from coinfer.planner.wording import proof
 from coinfer.profiler.profile import Profile
@@ -255,7 +256,7 @@ def _profile(profile: Profile | None) -> Child:
     ]
 
 
-def notes(plan: Plan, summary: Mapping[str, object] | None) -> Element | None:
+def notes(plan: SelectionPlan, summary: Mapping[str, object] | None) -> Element | None:
     """List what the planner left on the menu's side, and what a run reported."""
     told = listing(plan.notes) if plan.notes else None
     ran = facts_list((key, _plain(value)) for key, value in summary.items()) if summary else None

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from coinfer.errors import PlanMismatch
-from coinfer.models.problem import Problem
-from coinfer.models.selection.data import Basis, Expert
+from coinfer.models.selection.data import Basis, Expert, SelectionProblem
 from coinfer.models.selection.values import values
 from coinfer.planner.bound import closes, scale_of
-from coinfer.planner.plan import Plan, Prediction
+from coinfer.planner.selection.document import Prediction, SelectionPlan
 from coinfer.planner.wording import evident, worth_of
 from coinfer.solver.program import FloatArray
 
@@ -51,7 +50,7 @@ class Facts:
         If the plan names an expert, a category or a prompt that the problem does not have.
     """
 
-    def __init__(self, problem: Problem, plan: Plan) -> None:
+    def __init__(self, problem: SelectionProblem, plan: SelectionPlan) -> None:
         self.problem = problem
         self.plan = plan
         self.worth = worth_of(problem)

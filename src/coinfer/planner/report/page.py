@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 
 from coinfer import jsonfile
-from coinfer.models.problem import Problem
+from coinfer.models.selection.data import SelectionProblem
 from coinfer.planner.comparison import compare
 from coinfer.planner.front import FrontPoint
-from coinfer.planner.plan import Plan
 from coinfer.planner.report import context, decision, evidence
-from coinfer.planner.report.element import Element, tag, text
+from coinfer.planner.report.element import Element, tag
 from coinfer.planner.report.facts import Facts
+from coinfer.planner.report.shell import contents, document
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.profiler.measurement import Measurement
 from coinfer.profiler.profile import Profile
 
 
 def build(
     *,
-    problem: Problem,
-    plan: Plan,
+    problem: SelectionProblem,
+    plan: SelectionPlan,
     front: Sequence[FrontPoint] = (),
     rows: Iterable[Measurement] = (),
     profile: Profile | None = None,
-    previous: Plan | None = None,
+    previous: SelectionPlan | None = None,
     run_summary: Mapping[str, object] | None = None,
     title: str | None = None,
 ) -> str:
@@ -70,7 +68,7 @@ def build(
         evidence.notes(plan, run_summary),
     ]
     name = title or f"Plan: {plan.problem}"
-    return _document(name, _body(name, facts, [part for part in sections if part is not None]))
+    return document(name, _body(name, facts, [part for part in sections if part is not None]))
 
 
 def _body(title: str, facts: Facts, sections: Sequence[Element]) -> Element:
@@ -80,7 +78,7 @@ def _body(title: str, facts: Facts, sections: Sequence[Element]) -> Element:
         tag("h1", tag("bdi", title)),
         tag("p", facts.problem.description) if facts.problem.description else None,
         _mismatch(facts),
-        _contents(sections),
+        contents(sections),
     )
     footer = tag(
         "footer", tag("p", f"Written by coinfer {facts.plan.coinfer_version}. Needs no network, runs no script.")
@@ -99,27 +97,4 @@ def _mismatch(facts: Facts) -> Element | None:
         " The hashes differ, so figures from the problem and from the plan may not belong together.",
         class_="warning",
         role="alert",
-    )
-
-
-def _contents(sections: Sequence[Element]) -> Element:
-    links = []
-    for part in sections:
-        heading = part.children[0]
-        if isinstance(heading, Element):
-            links.append(tag("li", tag("a", heading.children, href=f"#{dict(part.attributes)['id']}")))
-    return tag("nav", tag("ul", links), aria_label="Sections")
-
-
-def _document(title: str, body: Element) -> str:
-    """Wrap the body; the policy lets the page load nothing and apply this one style sheet only."""
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{text(policy)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n{body}\n</html>\n"
     )

@@ -8,12 +8,11 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from coinfer.models.problem import Problem
-from coinfer.models.selection.data import Expert
+from coinfer.models.selection.data import Expert, SelectionProblem
 from coinfer.models.selection.evaluate import Evaluation, evaluate
-from coinfer.planner.make import plan as make_plan
-from coinfer.planner.plan import Plan
-from coinfer.planner.verify import verify
+from coinfer.planner.selection.document import SelectionPlan
+from coinfer.planner.selection.make import plan as make_plan
+from coinfer.planner.selection.verify import verify
 from coinfer.profiler.profile import Estimate, Profile, Quantity
 from coinfer.records import Matrix
 from coinfer.solver.limits import Limits
@@ -72,8 +71,8 @@ class Replan:
         True when the new decision selects or routes differently.
     """
 
-    problem: Problem
-    plan: Plan
+    problem: SelectionProblem
+    plan: SelectionPlan
     moved: tuple[Moved, ...]
     stale: bool
     broken: tuple[str, ...]
@@ -82,8 +81,8 @@ class Replan:
 
 
 def replan(
-    problem: Problem,
-    plan: Plan,
+    problem: SelectionProblem,
+    plan: SelectionPlan,
     profile: Profile,
     *,
     tolerance: float = 0.1,
@@ -135,7 +134,9 @@ def _broken_beyond(evaluation: Evaluation, tolerance: float) -> bool:
     return any(row.used > row.limit * (1.0 + tolerance) + NOISE for row in evaluation.usage)
 
 
-def updated(problem: Problem, profile: Profile, *, tolerance: float) -> tuple[Problem, tuple[Moved, ...]]:
+def updated(
+    problem: SelectionProblem, profile: Profile, *, tolerance: float
+) -> tuple[SelectionProblem, tuple[Moved, ...]]:
     """Return ``problem`` with the figures that ``profile`` knows, and the list of those that moved.
 
     Latency, energy and memory are replaced per expert; quality only for rows that stand for a whole category
@@ -157,7 +158,9 @@ def updated(problem: Problem, profile: Profile, *, tolerance: float) -> tuple[Pr
     return msgspec.structs.replace(problem, experts=experts, quality=matrix), tuple(moved)
 
 
-def _expert(problem: Problem, expert: Expert, profile: Profile, tolerance: float, moved: list[Moved]) -> Expert:
+def _expert(
+    problem: SelectionProblem, expert: Expert, profile: Profile, tolerance: float, moved: list[Moved]
+) -> Expert:
     """Return ``expert`` with new latencies, energies and memory where the profile has them."""
     statistic: Quantity = "request_p95_s" if problem.latency_statistic == "p95" else "request_s"
     latency_s = dict(expert.latency_s)

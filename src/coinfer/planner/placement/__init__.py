@@ -1,0 +1,1 @@
+"""Plans of where experts lie: expert placement."""

@@ -1,0 +1,1 @@
+"""Layered assignment: put the items of each layer into parts so that little weight runs between parts."""

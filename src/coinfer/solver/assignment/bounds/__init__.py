@@ -1,0 +1,1 @@
+"""Lower bounds of layered assignments, each with the multipliers that show it."""

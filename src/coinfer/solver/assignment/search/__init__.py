@@ -1,0 +1,1 @@
+"""Search for good layered assignments at any size."""
