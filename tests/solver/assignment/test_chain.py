@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from coinfer.solver.assignment import chain_groups
 from coinfer.solver.assignment.chain import chain_class, solve_chain
+from coinfer.solver.assignment.chain_caps import imbalance_room, repaired
 from coinfer.solver.assignment.chain_groups import Grouped, advance_groups
+from coinfer.solver.assignment.chain_paths import chain_of
 from coinfer.solver.assignment.chain_steps import Bilinear
 from coinfer.solver.assignment.partitions import states
 from coinfer.solver.assignment.program import LayeredAssignment, evaluate
@@ -77,6 +79,21 @@ def test_a_cap_on_the_mean_is_kept_and_bounded(program: LayeredAssignment):
         assert result.value == pytest.approx(best.value, rel=1e-9)
     else:
         assert (result.status, result.limit) == (Status.FEASIBLE, "other")
+
+
+@given(layered_assignments(mean_capped=True), st.integers(0, 2**32 - 1))
+def test_repair_goes_into_the_room_and_then_only_down(program: LayeredAssignment, seed: int):
+    """Moves bring any path under the cap on the mean where there is one, and a path under it to no higher cost."""
+    chain = chain_of(program)
+    if not chain.feasible or sum(float(own.min()) for own in chain.uneven) > imbalance_room(chain):
+        return
+    rng, room = np.random.default_rng(seed), imbalance_room(chain)
+    path = np.array([rng.integers(len(own)) for own in chain.kept])
+    found = repaired(chain, path, room)
+    assert chain.unevenness(found) <= room
+    again = repaired(chain, found, room)
+    assert chain.unevenness(again) <= room
+    assert chain.cost(again) <= chain.cost(found) + 1e-9
 
 
 @given(layered_assignments(), st.integers(0, 2**32 - 1))

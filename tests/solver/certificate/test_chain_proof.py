@@ -51,6 +51,27 @@ def test_a_tampered_potential_never_helps(program: LayeredAssignment, seed: int)
     assert check_chain(program, ChainProof(potentials=Matrix(numbers))) <= best
 
 
+@pytest.mark.parametrize(("items", "parts"), [(8, 2), (8, 4), (9, 3), (10, 5), (12, 2)])
+@pytest.mark.parametrize("told", [False, True])
+def test_every_arc_counts(items: int, parts: int, told: bool):
+    """Potentials raised by a little from some layer on show no more: some arc into that layer loses what they gain."""
+    if told and items > 8:
+        pytest.skip("too many labelled states for a quick test")
+    program = LayeredAssignment(
+        weights=np.random.default_rng(items).integers(0, 99, (2, items, items)).astype(float),
+        distance=1.0 - np.eye(parts),
+        capacity=np.full(parts, items // parts),
+        cost=np.zeros((3, items, parts)) if told else None,
+    )
+    proof = proven(program)
+    assert proof is not None
+    best = check_chain(program, proof)
+    for layer in (1, 2):
+        numbers = proof.potentials.array.copy()
+        numbers[layer:] += 1.0
+        assert check_chain(program, ChainProof(potentials=Matrix(numbers))) == best
+
+
 @given(layered_assignments(uniform=True, full=True, priced=False, capped=False, mean_capped=False))
 def test_labelled_and_grouped_states_show_the_same(program: LayeredAssignment):
     """A program whose parts are told apart by costs of 0 has other states, and the same optimum and bound."""

@@ -22,7 +22,7 @@ from coinfer.executor.moe.task import Task
 from coinfer.executor.moe.worker import work
 from coinfer.models.placement.data import PlacementProblem
 from coinfer.models.placement.decision import PlacementDecision
-from coinfer.models.placement.dispatch import Crossings, Mode, predict_crossings
+from coinfer.models.placement.crossings import Crossings, Mode, predict_crossings
 from coinfer.models.placement.evaluate import Copies, copies
 from coinfer.solver.program import FloatArray, IntArray
 

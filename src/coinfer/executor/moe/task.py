@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from coinfer.models.placement.dispatch import Dispatch, Mode
+from coinfer.models.placement.crossings import Dispatch, Mode
 from coinfer.models.placement.evaluate import Copies
 
 

@@ -13,7 +13,7 @@ from coinfer.executor.moe.context import Context
 from coinfer.executor.moe.exchange import Exchange, link_seconds
 from coinfer.executor.moe.model import Shard, load
 from coinfer.executor.moe.task import Task
-from coinfer.models.placement.dispatch import chosen_devices, visited_devices
+from coinfer.models.placement.crossings import chosen_devices, visited_devices
 
 
 def work(task: Task, rank: int) -> None:

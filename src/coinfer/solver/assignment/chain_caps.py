@@ -1,8 +1,8 @@
 r"""A cap on the mean imbalance of all layers: a multiplier prices imbalance, and local moves use what room is left.
 
 For each price :math:`\lambda \ge 0` the cheapest path under node costs :math:`c + \lambda u` bounds any feasible one
-from below by its cost less :math:`\lambda m L`. Prices are taken where the lines of the best paths on either side of the cap
-meet, which ends at the best price after finitely many of them.
+from below by its cost less :math:`\lambda m L`. Prices are taken where the lines of the best paths on either side of
+the cap meet, which ends at the best price after finitely many of them.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ r"""Layered assignment as ExFlow's integer program (arXiv 2401.08383, ``solve_af
    \quad\text{s.t. } y_{l,e,f,k} \ge x_{l,e,g} - \sum_{h:\, d_{gh} < d_k} x_{l+1,f,h},\; \sum_g x_{l,e,g} = 1
 
 with :math:`0 = d_0 < d_1 < \dots < d_K` the numbers that occur as distances, so that :math:`y_{l,e,f,k} = 1` where the
-two items are at least :math:`d_k` apart. Under a uniform distance :math:`K = 1` and this is ExFlow's linearisation, with
-one variable for all tokens that go from one item to another. One direction of its absolute value is enough, for the
-places of an item add up to 1. Rows of capacity and of loads follow.
+two items are at least :math:`d_k` apart. Under a uniform distance :math:`K = 1` and this is ExFlow's linearisation,
+with one variable for all tokens that go from one item to another. One direction of its absolute value is enough, for
+the places of an item add up to 1. Rows of capacity and of loads follow.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def _changes(view: LayerView, held: BoolArray, prices: FloatArray, limits: Layer
                 made.append((gain - float(drop[worst]), _changed(held, new, worst)))
             elif e != idlest[0]:
                 made.append((gain - float(drop[idlest]), _changed(held, new, idlest)))
-    if view.arriving.any():  # under ``split``, annealing exchanges items far faster
+    if view.arriving.any() or lone.all():  # elsewhere annealing exchanges items far faster
         made += _moves(view.alone(prices), held, held & lone[:, None] & ~kept, limits)
     ranked = sorted((entry for entry in made if entry[0] > 0.0), key=lambda entry: -entry[0])
     return [trial for _, trial in ranked[:CANDIDATES]]
