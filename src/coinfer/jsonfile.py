@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from coinfer.errors import InputError, Plain
-from coinfer.records import ArrayReference, Document, Matrix, read_matrix
+from coinfer.records import ArrayReference, Document, Matrix, meant, read_matrix
 
 MAX_JSON_BYTES = 256 * 2**20
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be one half of a surrogate pair
@@ -215,7 +215,7 @@ def _encode(value: Any) -> Any:
 
 def _sentence(error: msgspec.ValidationError, where: str, data: Any, kind: Any) -> InputError:
     """Turn a msgspec error into ours: the path it names, and the value that stands there."""
-    message = str(error)
+    message, kind = str(error), meant(kind, data)
     text, _, path = message.rpartition(" - at `$")
     if not text:
         text, path = message, ""

@@ -6,7 +6,7 @@ import hashlib
 import zipfile
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, get_args
 
 import msgspec
 import numpy as np
@@ -29,6 +29,15 @@ class Document(Record, frozen=True, kw_only=True):
     """A record that is a file of its own; its ``format`` field names kind and version and is always written."""
 
     file_format: ClassVar[str]
+
+
+def meant(kind: Any, data: Any) -> Any:
+    """Return the class of a union of tagged classes that ``data`` names, or ``kind`` itself."""
+    for option in get_args(kind):
+        config = getattr(option, "__struct_config__", None)
+        if config is not None and isinstance(data, dict) and data.get(config.tag_field) == config.tag:
+            return option
+    return kind
 
 
 class ArrayReference(Record, frozen=True, kw_only=True):

@@ -32,6 +32,14 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
 
+    placed = any(getattr(arguments, name) is not None for name in placement.EXPORTS)
+    if not placed:
+        if (arguments.plan is None) != (arguments.litellm is None):
+            missing = "--plan" if arguments.plan is None else "--litellm"
+            raise InputError("arguments", expected="--plan FILE and --litellm DIR together", found=Plain(f"no {missing}"))
+        if arguments.mps is None and arguments.lp is None and arguments.litellm is None:
+            expected = "--mps FILE or --lp FILE, or --plan FILE and --litellm DIR"
+            raise InputError("arguments", expected=expected, found=Plain("none of them"))
     problem = read_problem(arguments.problem)
     if isinstance(problem, PlacementProblem):
         return placement.export(arguments, problem)
@@ -39,12 +47,6 @@ def execute(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise InputError(option, expected="a placement problem with this option", found=Plain("a selection"))
-    if (arguments.plan is None) != (arguments.litellm is None):
-        missing = "--plan" if arguments.plan is None else "--litellm"
-        raise InputError("arguments", expected="--plan FILE and --litellm DIR together", found=Plain(f"no {missing}"))
-    if arguments.mps is None and arguments.lp is None and arguments.litellm is None:
-        expected = "--mps FILE or --lp FILE, or --plan FILE and --litellm DIR"
-        raise InputError("arguments", expected=expected, found=Plain("none of them"))
     told: dict[str, Any] = {"written": []}
     if arguments.mps is not None or arguments.lp is not None:
         _export_program(problem, arguments, told)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coinfer.solver.assignment import chain_groups
 from coinfer.solver.assignment.chain import chain_class, solve_chain
-from coinfer.solver.assignment.chain_caps import imbalance_room, repaired
+from coinfer.solver.assignment.chain_caps import repaired
 from coinfer.solver.assignment.chain_groups import Grouped, advance_groups
 from coinfer.solver.assignment.chain_paths import chain_of
 from coinfer.solver.assignment.chain_steps import Bilinear
@@ -81,18 +81,21 @@ def test_a_cap_on_the_mean_is_kept_and_bounded(program: LayeredAssignment):
         assert (result.status, result.limit) == (Status.FEASIBLE, "other")
 
 
-@given(layered_assignments(mean_capped=True), st.integers(0, 2**32 - 1))
-def test_repair_goes_into_the_room_and_then_only_down(program: LayeredAssignment, seed: int):
-    """Moves bring any path under the cap on the mean where there is one, and a path under it to no higher cost."""
+@settings(max_examples=200)
+@given(layered_assignments(mean_capped=True, capped=False), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.8]))
+def test_repair_goes_into_the_room_and_then_only_down(program: LayeredAssignment, seed: int, share: float):
+    """Moves bring any path into any room that is large enough for one, and a path in it to no higher cost."""
     chain = chain_of(program)
-    if not chain.feasible or sum(float(own.min()) for own in chain.uneven) > imbalance_room(chain):
+    if not chain.feasible:
         return
-    rng, room = np.random.default_rng(seed), imbalance_room(chain)
+    rng = np.random.default_rng(seed)
     path = np.array([rng.integers(len(own)) for own in chain.kept])
-    found = repaired(chain, path, room)
-    assert chain.unevenness(found) <= room
-    again = repaired(chain, found, room)
-    assert chain.unevenness(again) <= room
+    least = chain.unevenness(np.array([own.argmin() for own in chain.uneven]))
+    room = least + share * (chain.unevenness(path) - least)
+    found = repaired(chain, path, room * (1.0 + 1e-9))
+    assert chain.unevenness(found) <= room * (1.0 + 1e-9)
+    again = repaired(chain, found, room * (1.0 + 1e-9))
+    assert chain.unevenness(again) <= room * (1.0 + 1e-9)
     assert chain.cost(again) <= chain.cost(found) + 1e-9
 
 

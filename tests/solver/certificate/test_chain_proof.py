@@ -70,6 +70,10 @@ def test_every_arc_counts(items: int, parts: int, told: bool):
         numbers = proof.potentials.array.copy()
         numbers[layer:] += 1.0
         assert check_chain(program, ChainProof(potentials=Matrix(numbers))) == best
+    for state in range(0, numbers.shape[1], max(1, numbers.shape[1] // 60)):
+        numbers = proof.potentials.array.copy()
+        numbers[2, state] += 1.0
+        assert check_chain(program, ChainProof(potentials=Matrix(numbers))) == numbers[2].min() - 1.0
 
 
 @given(layered_assignments(uniform=True, full=True, priced=False, capped=False, mean_capped=False))

@@ -68,7 +68,7 @@ def check_levels(program: LayeredAssignment, proof: LevelProof) -> float:
     for level in proof.levels:
         kept = kept_at_most(program.weights, known_parts(program, level.groups), level.multipliers)
         bound += level.weight * max(0.0, total * (1.0 - SUMS * EPSILON) - kept)
-    return (bound + least_cost(program)) * (1.0 - 64.0 * EPSILON)
+    return (bound + least_cost(program)) * (1.0 - (64.0 + 4.0 * len(proof.levels)) * EPSILON)
 
 
 def known_parts(program: LayeredAssignment, groups: tuple[int, ...]) -> Parts:

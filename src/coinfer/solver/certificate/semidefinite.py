@@ -44,6 +44,8 @@ from coinfer.solver.program import FloatArray, IntArray
 EPSILON = float(np.finfo(np.float64).eps)
 SUMS = 4096.0
 """Rounding of sums, in units of the machine epsilon times the sum of absolute values: far above what numpy needs."""
+LARGEST = 1e100
+"""Largest multiplier: beyond it squares could overflow."""
 
 
 class SemidefiniteProof(Record, frozen=True, kw_only=True):
@@ -114,6 +116,7 @@ def kept_at_most(weights: FloatArray, parts: Parts, proof: SemidefiniteProof) ->
         If the proof does not have the shape of the weights.
     """
     pairs, items, _ = weights.shape
+    _moderate(proof)
     blocks = [_blocks(name, getattr(proof, name), pairs, items) for name in ("cross", "first", "second")]
     cross, first, second = blocks[0], _symmetric("first", blocks[1]), _symmetric("second", blocks[2])
     slope, most, size = _cuts(proof, pairs, items)
@@ -148,6 +151,13 @@ def kept_at_most(weights: FloatArray, parts: Parts, proof: SemidefiniteProof) ->
     within[:, diagonal, diagonal] = 0.0
     total += float(np.maximum(within, 0.0).sum())
     return total + SUMS * EPSILON * error
+
+
+def _moderate(proof: SemidefiniteProof) -> None:
+    for name in ("cross", "first", "second", "cuts", "count_rows", "load_rows"):
+        matrix = getattr(proof, name)
+        if matrix is not None and (np.abs(matrix.array) > LARGEST).any():
+            raise CertificateError(f"proof.{name}: expected numbers of at most {LARGEST:g}; found a larger one")
 
 
 def _blocks(name: str, matrix: Matrix, pairs: int, items: int) -> FloatArray:
@@ -243,4 +253,4 @@ def _cuts(proof: SemidefiniteProof, pairs: int, items: int) -> tuple[dict[int, F
                 np.add.at(table, (own[both, other], own[both, column]), -tau[both])
     width = rows.shape[1]
     total = float(rows[:, 1].sum())
-    return slope, total, total * width * width
+    return slope, total, total * width * width * max(1.0, len(rows) / SUMS)  # an entry may be in every inequality

@@ -75,8 +75,7 @@ def _exchanged(program: SlotProgram, held: BoolArray, shares: FloatArray, steps:
     share = np.where(table >= 0, shares[layer, item, part], 0.0)
     loads = share * program.loads[layer, item]
     _exchange(program, table, (loads, share), steps, min(PARTNERS, program.parts))
-    if not program.extra:  # with copies, the split evens out the rest
-        _exchange(program, table, (loads, share), steps // 10, program.parts)
+    _exchange(program, table, (loads, share), steps // 10, program.parts)
     moved, spread = np.zeros_like(held), np.zeros_like(shares)
     layer, part, place = np.nonzero(table >= 0)
     moved[layer, table[layer, part, place], part] = True
