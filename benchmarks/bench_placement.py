@@ -232,7 +232,7 @@ def affinity(size: tuple[int, int, int], replicas: int, time_s: float) -> list[R
     even = balanced_copies(program)[1]
     over = imbalance(eplb.device_loads(loads, expert, count, parts)).mean()
     best, reached = np.inf, np.nan
-    for share in (1.0, 0.9, 0.75, 0.5):
+    for share in (1.0, 0.8, 0.6, 0.4, 0.0):
         made = _placed(program, even, 1.0 + share * (over - 1.0), time_s)
         if made is None:
             continue

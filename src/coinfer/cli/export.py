@@ -36,7 +36,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if not placed:
         if (arguments.plan is None) != (arguments.litellm is None):
             missing = "--plan" if arguments.plan is None else "--litellm"
-            raise InputError("arguments", expected="--plan FILE and --litellm DIR together", found=Plain(f"no {missing}"))
+            raise InputError(
+                "arguments", expected="--plan FILE and --litellm DIR together", found=Plain(f"no {missing}")
+            )
         if arguments.mps is None and arguments.lp is None and arguments.litellm is None:
             expected = "--mps FILE or --lp FILE, or --plan FILE and --litellm DIR"
             raise InputError("arguments", expected=expected, found=Plain("none of them"))

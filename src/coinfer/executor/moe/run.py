@@ -20,9 +20,9 @@ from coinfer.errors import BackendMissing, EndpointError, InputError, Plain
 from coinfer.executor.moe.model import expert_layers
 from coinfer.executor.moe.task import Task
 from coinfer.executor.moe.worker import work
+from coinfer.models.placement.crossings import Crossings, Mode, predict_crossings
 from coinfer.models.placement.data import PlacementProblem
 from coinfer.models.placement.decision import PlacementDecision
-from coinfer.models.placement.crossings import Crossings, Mode, predict_crossings
 from coinfer.models.placement.evaluate import Copies, copies
 from coinfer.solver.program import FloatArray, IntArray
 

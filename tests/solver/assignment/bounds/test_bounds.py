@@ -132,7 +132,7 @@ def random_program(seed: int, layers: int = 4, items: int = 8, parts: int = 4) -
 
 
 def test_a_planted_partition_is_bounded_exactly() -> None:
-    """Where all weight runs inside the parts of a balanced partition the optimum is 0, and with noise the gap is small."""
+    """Weight that runs inside the parts of a hidden partition, with a little noise, is bounded nearly exactly."""
     random = np.random.default_rng(0)
     part = np.stack([random.permutation(np.repeat(np.arange(4), 3)) for _ in range(6)])
     same = (part[:-1, :, None] == part[1:, None, :]).astype(np.float64)

@@ -14,6 +14,7 @@ from coinfer.solver.program import FloatArray, IntArray
 
 def steps(  # noqa: PLR0912, PLR0915  # one loop: compiled as it stands, and a call costs more than a move
     weights: FloatArray,
+    backward: FloatArray,
     distance: FloatArray,
     uniform: bool,
     loads: FloatArray,
@@ -33,12 +34,14 @@ def steps(  # noqa: PLR0912, PLR0915  # one loop: compiled as it stands, and a c
 
     Parameters
     ----------
-    weights, distance, uniform, loads, load_caps, imbalance_sum, mean_loads
+    weights, backward
+        (layers - 1, items, items), and the same with the items exchanged: every access runs along a row.
+    distance, uniform, loads, load_caps, imbalance_sum, mean_loads
         As in :class:`coinfer.solver.assignment.search.state.Full`.
     price
         Cost of a unit of load above a cap (in units of the mean load).
     part, table, held
-        Assignment (layers, items), cost of each place (layers, items, parts), load of each part (layers, parts).
+        Assignment (layers, items), cost of each place (layers, parts, items), load of each part (layers, parts).
     best
         Best assignment within all caps so far.
     numbers
@@ -51,12 +54,13 @@ def steps(  # noqa: PLR0912, PLR0915  # one loop: compiled as it stands, and a c
     layers, items = part.shape
     parts = held.shape[1]
     capped = price > 0.0
+    unsaved = False
     for move in range(len(draws)):
         layer, one, other = draws[move, 0], draws[move, 1], draws[move, 2]
         a, b = part[layer, one], part[layer, other]
         if a == b:
             continue
-        gain = table[layer, one, b] + table[layer, other, a] - table[layer, one, a] - table[layer, other, b]
+        gain = table[layer, b, one] + table[layer, a, other] - table[layer, a, one] - table[layer, b, other]
         excess, uneven, moved = 0.0, 0.0, 0.0
         if capped:
             moved = loads[layer, one] - loads[layer, other]
@@ -81,6 +85,9 @@ def steps(  # noqa: PLR0912, PLR0915  # one loop: compiled as it stands, and a c
                     excess += max(0.0, numbers[3] + uneven - imbalance_sum) - before
         if gain + price * excess > chances[move]:
             continue
+        if unsaved and (gain >= 0.0 or excess > 0.0):  # not at every step down: a copy costs more than a step
+            best[:, :] = part
+            unsaved = False
         part[layer, one], part[layer, other] = b, a
         numbers[0] += gain
         numbers[1] += excess
@@ -91,24 +98,22 @@ def steps(  # noqa: PLR0912, PLR0915  # one loop: compiled as it stands, and a c
             near = layer - 1 if side == 0 else layer + 1
             if near < 0 or near >= layers:
                 continue
+            matrix = backward[near] if side == 0 else weights[layer]
+            left, right = matrix[one], matrix[other]
             if uniform:
-                scale = distance[a, b]
+                scale, gone, come = distance[a, b], table[near, a], table[near, b]
                 for x in range(items):
-                    if side == 0:
-                        change = scale * (weights[near, x, one] - weights[near, x, other])
-                    else:
-                        change = scale * (weights[layer, one, x] - weights[layer, other, x])
-                    table[near, x, a] += change
-                    table[near, x, b] -= change
+                    change = scale * (left[x] - right[x])
+                    gone[x] += change
+                    come[x] -= change
             else:
-                for x in range(items):
-                    if side == 0:
-                        change = weights[near, x, one] - weights[near, x, other]
-                    else:
-                        change = weights[layer, one, x] - weights[layer, other, x]
-                    if change != 0.0:
-                        for g in range(parts):
-                            table[near, x, g] += change * (distance[b, g] - distance[a, g])
+                for g in range(parts):
+                    scale, own = distance[b, g] - distance[a, g], table[near, g]
+                    if scale != 0.0:
+                        for x in range(items):
+                            own[x] += scale * (left[x] - right[x])
         if numbers[2] - numbers[0] > 1e-12 * abs(numbers[0]) and numbers[1] <= 1e-9:
             numbers[2] = numbers[0]
-            best[:, :] = part
+            unsaved = True
+    if unsaved:
+        best[:, :] = part

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from coinfer.solver.assignment.search.rounds import Budget
 from coinfer.solver.assignment.search.state import Full
 from coinfer.solver.program import FloatArray, IntArray
-from coinfer.solver.progress import Stop
+
+WIDEST = 7
+"""Most layers that are shaken at once."""
 
 
 def assigned(costs: FloatArray, capacity: IntArray) -> IntArray:
@@ -30,14 +35,14 @@ def layer_costs(full: Full, part: IntArray, layer: int) -> FloatArray:
     return costs
 
 
-def swept(full: Full, part: IntArray, *, stop: Stop, sweeps: int) -> IntArray:
+def swept(full: Full, part: IntArray, *, budget: Budget, sweeps: int) -> IntArray:
     """Take exact steps through all layers, forth and back, until nothing changes; loads are not looked at."""
     made = part.copy()
     order = [*range(len(part)), *range(len(part) - 2, 0, -1)]
     for _ in range(sweeps):
         before = made.copy()
         for layer in order:
-            if stop:
+            if budget.over():
                 return made
             costs = layer_costs(full, made, layer)
             found = assigned(costs, full.capacity)
@@ -49,7 +54,21 @@ def swept(full: Full, part: IntArray, *, stop: Stop, sweeps: int) -> IntArray:
     return made
 
 
-def along(full: Full, guides: tuple[FloatArray, ...], first: IntArray, start: int) -> IntArray:
+def shaken(full: Full, part: IntArray, random: np.random.Generator) -> IntArray:
+    """Shuffle some items of a few consecutive layers, and take exact steps through these, forth and back, twice."""
+    layers, items = part.shape
+    made, width = part.copy(), int(random.integers(1, min(WIDEST, layers) + 1))
+    first = int(random.integers(layers - width + 1))
+    window = [*range(first, first + width)]
+    for layer in window:
+        chosen = random.choice(items, size=int(random.integers(min(2, items), max(3, items // 4))), replace=False)
+        made[layer, chosen] = made[layer, random.permutation(chosen)]
+    for layer in 2 * [*window, *reversed(window)]:
+        made[layer] = assigned(layer_costs(full, made, layer), full.capacity)
+    return made
+
+
+def along(full: Full, guides: Sequence[FloatArray] | FloatArray, first: IntArray, start: int) -> IntArray:
     """Round approximate co-membership: from one layer outward, each next layer goes along its matrix to the last.
 
     Parameters

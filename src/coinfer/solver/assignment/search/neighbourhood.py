@@ -1,11 +1,16 @@
-"""Large neighbourhoods: the items on two or three parts are assigned anew, exactly, in all layers at once.
+r"""Large neighbourhoods: the items on a few parts are assigned anew, exactly, in all layers at once.
 
 With the other parts fixed this is a shortest path through the layers: a state is one way to share the items of a layer
-among the chosen parts, and a step costs what runs between them (the chain dynamic program over few parts).
+among the chosen parts, and a step costs what runs between them (the chain dynamic program over few parts). Where there
+are too many ways, the states are those within an exchange of the present one. Items are taken in the order of
+their parts, so the states are the same vectors in every layer, and the present one is the first.
+
+Two parts at distance :math:`d` take vectors of signs: what a step costs is :math:`d\,(\sum w - s^T W t) / 2`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 
@@ -14,26 +19,34 @@ import numpy as np
 from coinfer.solver.assignment.search.state import Full, part_loads, place_costs
 from coinfer.solver.program import FloatArray, IntArray
 
-MOST_STATES = 400
-"""States of a layer: the time of a neighbourhood grows with their square."""
+MOST_STATES = 100
+"""States of a layer from which fewer exchanges, or fewer parts, are looked at: the time grows with their square."""
+MOST_NUMBERS = 1_000_000
+"""Numbers in one table of steps; larger ones are made layer by layer."""
 
 
-@cache
-def shares(sizes: tuple[int, ...]) -> IntArray:
-    """Return every way to share items among parts of these sizes, (ways, items)."""
-    total = sum(sizes)
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many parts are taken at once, and how many exchanges a layer may differ by; ``None``: any number."""
 
-    def rest(free: tuple[int, ...], label: int) -> list[dict[int, int]]:
-        if label == len(sizes) - 1:
-            return [dict.fromkeys(free, label)]
-        found = []
-        for chosen in combinations(free, sizes[label]):
-            left = tuple(item for item in free if item not in chosen)
-            found += [{**dict.fromkeys(chosen, label), **more} for more in rest(left, label + 1)]
-        return found
+    parts: int
+    exchanges: int | None
 
-    ways = [[way[item] for item in range(total)] for way in rest(tuple(range(total)), 0)]
-    return np.array(ways, dtype=np.int64)
+
+def sizes_of(capacity: IntArray) -> tuple[Size, ...]:
+    """Return which neighbourhoods to search in turn, those with fewest states first.
+
+    All ways to share the items of two to four parts, where they are few; else of two and three within an exchange.
+    """
+    largest = sorted(capacity[capacity > 0].tolist(), reverse=True)
+    found = []
+    for count in range(2, min(4, len(largest)) + 1):
+        room = tuple(largest[:count])
+        if ways(room) <= MOST_STATES:
+            found.append((ways(room), Size(count, None)))
+        elif count < 4 and len(states(room, 1)) <= MOST_STATES:
+            found.append((len(states(room, 1)), Size(count, 1)))
+    return tuple(size for _, size in sorted(found, key=lambda entry: entry[0]))
 
 
 def ways(sizes: tuple[int, ...]) -> int:
@@ -46,75 +59,106 @@ def ways(sizes: tuple[int, ...]) -> int:
     return count
 
 
-def parts_at_once(full: Full) -> int:
-    """Return of how many parts a neighbourhood may be; 0 where even two have too many states."""
-    largest = sorted(full.capacity.tolist(), reverse=True)
-    fitting = [count for count in (2, 3, 4) if count <= len(largest) and ways(tuple(largest[:count])) <= MOST_STATES]
-    return max(fitting, default=0)
+@cache
+def states(sizes: tuple[int, ...], exchanges: int | None) -> IntArray:
+    """Return the labels of items shared among parts of these sizes, (ways, items): items in the order of parts first.
+
+    With ``exchanges``, the ways that differ from it by at most so many exchanges of two items.
+    """
+    first = tuple(np.repeat(np.arange(len(sizes)), sizes).tolist())
+    known = {first: None}
+    newest = [first]
+    left = sum(sizes) if exchanges is None else exchanges
+    while newest and left > 0:
+        last, newest, left = newest, [], left - 1
+        for row in last:
+            for i, j in combinations(range(len(row)), 2):
+                if row[i] != row[j]:
+                    other = (*row[:i], row[j], *row[i + 1 : j], row[i], *row[j + 1 :])
+                    if other not in known:
+                        known[other] = None
+                        newest.append(other)
+    return np.array(list(known), dtype=np.int64)
 
 
-def reassigned(full: Full, part: IntArray, chosen: tuple[int, ...]) -> IntArray:
-    """Return ``part`` with the items on the chosen parts shared anew, the best way that breaks no cap further."""
-    layers = len(part)
-    labels = shares(tuple(int(full.capacity[g]) for g in chosen))
-    parts = np.array(chosen)
-    members = np.array([np.flatnonzero(np.isin(row, parts)) for row in part])
-    one_hot = np.stack([(labels == label).astype(np.float64) for label in range(len(chosen))])  # (labels, ways, items)
-    inner = full.distance[np.ix_(parts, parts)]
-    unary = _unary(full, part, members, parts)
-    limits = _limits(full, part)
-    best = np.zeros((layers, len(labels)))
-    back = np.zeros((layers, len(labels)), dtype=np.int64)
-    for layer in range(layers):
-        own = np.einsum("kwi,ik->w", one_hot, unary[layer])
-        if full.capped:
-            load = np.einsum("kwi,i->wk", one_hot, full.loads[layer, members[layer]])
-            own = np.where((load <= limits[layer] * (1.0 + 1e-12)).all(axis=1), own, np.inf)
-        if layer == 0:
-            best[0] = own
-            continue
-        weights = full.weights[layer - 1][np.ix_(members[layer - 1], members[layer])]
-        step = np.zeros((len(labels), len(labels)))
-        for a in range(len(chosen)):
-            for b in range(len(chosen)):
-                if inner[a, b] != 0.0:
-                    step += inner[a, b] * (one_hot[a] @ weights @ one_hot[b].T)
-        reached = best[layer - 1][:, None] + step
-        back[layer] = reached.argmin(axis=0)
-        best[layer] = reached.min(axis=0) + own
+def reassigned(
+    full: Full, part: IntArray, chosen: tuple[int, ...], exchanges: int | None = None
+) -> tuple[IntArray, float]:
+    """Share the items on the chosen parts anew, in the best way that breaks no cap further.
+
+    Returns
+    -------
+    The assignment, and what it costs less than ``part``.
+    """
+    layers, parts = len(part), np.array(chosen)
+    labels = states(tuple(int(full.capacity[g]) for g in chosen), exchanges)
+    rank = np.full(len(full.capacity), len(chosen))
+    rank[parts] = np.arange(len(chosen))
+    members = np.argsort(rank[part], axis=1, kind="stable")[:, : labels.shape[1]]
+    own = _own_costs(full, part, members, parts, labels)
+    now = own[:, 0].copy()
+    if full.capped:
+        one_hot = (labels[:, :, None] == np.arange(len(chosen))).astype(np.float64)
+        flat = one_hot.transpose(1, 0, 2).reshape(labels.shape[1], -1)
+        load = (np.take_along_axis(full.loads, members, axis=1) @ flat).reshape(layers, len(labels), -1)
+        own[(load > _limits(full, part)[:, None, None] * (1.0 + 1e-12)).any(axis=2)] = np.inf
+    between = full.weights[np.arange(layers - 1)[:, None, None], members[:-1, :, None], members[1:, None, :]]
+    best, back = own[0], np.zeros((layers, len(labels)), dtype=np.int64)
+    for first in range(0, layers - 1, max(1, MOST_NUMBERS // len(labels) ** 2)):
+        steps = _steps(between[first : first + max(1, MOST_NUMBERS // len(labels) ** 2)], full, parts, labels)
+        for layer, step in enumerate(steps, start=first + 1):
+            now[layer] += step[0, 0]
+            reached = step + best[:, None]
+            back[layer] = reached.argmin(axis=0)
+            best = reached[back[layer], np.arange(len(labels))] + own[layer]
+    way = int(best.argmin())
+    gain = float(now.sum() - best[way])
     made = part.copy()
-    way = int(best[-1].argmin())
-    if not np.isfinite(best[-1, way]):
-        return made
+    if not gain > 0.0:
+        return made, 0.0
     for layer in range(layers - 1, -1, -1):
         made[layer, members[layer]] = parts[labels[way]]
         way = int(back[layer, way])
-    return made
+    return made, gain
 
 
-def _unary(full: Full, part: IntArray, members: IntArray, parts: IntArray) -> list[FloatArray]:
-    """Return what each member costs in each chosen part because of its place and of the items that stay."""
+def _steps(between: FloatArray, full: Full, parts: IntArray, labels: IntArray) -> FloatArray:
+    """Return what runs between the states of two layers, (pairs, ways, ways)."""
+    if len(parts) == 2:
+        half = float(full.distance[parts[0], parts[1]]) / 2.0
+        signs = 1.0 - 2.0 * labels
+        made = (-half * signs) @ (between @ signs.T) + half * between.sum(axis=(1, 2))[:, None, None]
+        return np.asarray(made, dtype=np.float64)
+    one_hot = (labels[:, :, None] == np.arange(len(parts))).astype(np.float64)
+    vectors = one_hot.reshape(len(labels), -1)
+    near = one_hot @ full.distance[np.ix_(parts, parts)]  # (ways, items, labels)
+    pulled = between @ near.transpose(1, 0, 2).reshape(near.shape[1], -1)  # (pairs, items, ways * labels)
+    pulled = pulled.reshape(len(between), near.shape[1], len(labels), len(parts))
+    flat = pulled.transpose(0, 1, 3, 2).reshape(len(between), vectors.shape[1], len(labels))
+    return np.asarray(vectors @ flat, dtype=np.float64)
+
+
+def _own_costs(full: Full, part: IntArray, members: IntArray, parts: IntArray, labels: IntArray) -> FloatArray:
+    """Return what each state costs because of places and of the items that stay, (layers, ways)."""
     if full.uniform and not full.cost.any():  # whoever stays is in another part, whatever a member does
-        return [np.zeros((members.shape[1], len(parts)))] * len(part)
-    outside = full.distance.copy()
+        return np.zeros((len(part), len(labels)))
     table = place_costs(full, part)
-    found = []
+    found = np.empty((len(part), len(labels)))
     for layer, here in enumerate(members):
-        costs = table[layer, here][:, parts].copy()
+        costs = table[layer, here][:, parts]
         for near, weights in (
             (layer - 1, full.weights[layer - 1].T if layer else None),
             (layer + 1, full.weights[layer] if layer < len(part) - 1 else None),
         ):
             if weights is not None:
                 there = members[near]
-                costs -= weights[np.ix_(here, there)] @ outside[part[near, there]][:, parts]
-        found.append(costs)
+                costs = costs - weights[np.ix_(here, there)] @ full.distance[part[near, there]][:, parts]
+        found[layer] = costs[np.arange(len(here)), labels].sum(axis=1)
     return found
 
 
 def _limits(full: Full, part: IntArray) -> FloatArray:
     """Return the most load of a part in each layer: its cap, or what it is now where the mean is capped."""
     if np.isfinite(full.imbalance_sum):
-        least: FloatArray = np.minimum(full.load_caps, part_loads(full, part).max(axis=1))
-        return least
+        return np.asarray(np.minimum(full.load_caps, part_loads(full, part).max(axis=1)), dtype=np.float64)
     return full.load_caps
