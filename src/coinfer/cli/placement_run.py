@@ -101,6 +101,7 @@ def _print(arguments: argparse.Namespace, run: MoeRun, problem: PlacementProblem
             "predicted_crossing": predicted,
             "results_sent_on": back,
             "bytes": int(run.sent_bytes.sum()),
+            "context_bytes": int(run.context_bytes.sum()),
             "as_predicted": run.exact,
             "seconds": run.seconds_total,
         }
@@ -121,6 +122,9 @@ def _print(arguments: argparse.Namespace, run: MoeRun, problem: PlacementProblem
     words = f"{len(run.trace):,} tokens on {len(problem.devices)} devices, counted where they were sent"
     common.table(words, header, rows)
     same = "Every count is the one that was predicted for these tokens."
+    if run.context_bytes.any():
+        told = amount(float(run.context_bytes.sum()), "bytes")
+        print("\n" + common.clean(f"Keys, values and chosen tokens, once a step to every device: {told}."))
     print("\n" + (same if run.exact else "The counts differ from those predicted for these tokens."))
     if arguments.answers is None:
         for name, text in list(texts.items())[:5]:

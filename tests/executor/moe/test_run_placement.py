@@ -140,6 +140,8 @@ def check(run: MoeRun, problem: PlacementProblem, decision: PlacementDecision) -
     assert rows.any()
     assert np.array_equal(run.sent_bytes[:, apart] > 0, rows > 0)
     assert not run.sent_bytes[:, ~apart].any()
+    assert (run.context_bytes[apart] > 0).all()
+    assert not run.context_bytes[~apart].any()
     slots = np.array(decision.slots).reshape(LAYERS, devices, -1)
     assert run.expert_bytes.tolist() == [slots[0].shape[1] * LAYERS * expert_bytes(problem.model)] * devices
 

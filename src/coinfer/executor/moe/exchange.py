@@ -10,6 +10,15 @@ import numpy as np
 from coinfer.solver.program import FloatArray, IntArray
 
 
+def clock() -> float:
+    """Return the time in seconds, after all that this worker's GPU was told to do."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 class Exchange:
     """All-to-all exchanges of rows of numbers, with counts by layer and receiver.
 
@@ -19,6 +28,8 @@ class Exchange:
         (layers, devices): rows sent from here on the way to the experts, and back; rows that stay are counted too.
     sent_bytes
         (layers, devices): bytes of both, to other devices only.
+    context_bytes
+        (devices,): bytes of keys, values and chosen tokens, to other devices only.
     seconds
         (layers, 3): spent in dispatch, in the experts, and in the way back.
     """
@@ -28,6 +39,7 @@ class Exchange:
         self.dispatched: IntArray = np.zeros((layers, devices), dtype=np.int64)
         self.combined: IntArray = np.zeros((layers, devices), dtype=np.int64)
         self.sent_bytes: IntArray = np.zeros((layers, devices), dtype=np.int64)
+        self.context_bytes: IntArray = np.zeros(devices, dtype=np.int64)
         self.seconds: FloatArray = np.zeros((layers, 3))
 
     def rows(self, layer: int, rows: Any, to: Any, *, back: bool) -> Any:
@@ -45,7 +57,7 @@ class Exchange:
         import torch
         from torch import distributed
 
-        began = time.perf_counter()
+        began = clock()
         order = torch.argsort(to, stable=True)
         counts = torch.bincount(to, minlength=self.devices)
         arriving = torch.empty_like(counts)
@@ -57,7 +69,7 @@ class Exchange:
         wire = sent * rows.shape[1] * rows.element_size()
         wire[self.rank] = 0
         self.sent_bytes[layer] += wire
-        self.seconds[layer, 2 if back else 0] += time.perf_counter() - began
+        self.seconds[layer, 2 if back else 0] += clock() - began
         return received
 
     def everyone(self, rows: Any) -> Any:
@@ -73,6 +85,7 @@ class Exchange:
         padded[: len(rows)] = rows
         gathered = [torch.empty_like(padded) for _ in range(self.devices)]
         distributed.all_gather(gathered, padded)
+        self.context_bytes += (np.arange(self.devices) != self.rank) * padded.numel() * padded.element_size()
         return torch.cat([part[: int(number)] for part, number in zip(gathered, counts, strict=True)])
 
 
@@ -94,14 +107,14 @@ def link_seconds(rank: int, devices: int, *, size: int = 2**20, repeats: int = 5
             peer = other if rank == one else one
             times = []
             for _ in range(repeats):
-                began = time.perf_counter()
+                began = clock()
                 if rank == one:
                     distributed.send(buffer, peer)
                     distributed.recv(buffer, peer)
                 else:
                     distributed.recv(buffer, peer)
                     distributed.send(buffer, peer)
-                times.append(time.perf_counter() - began)
+                times.append(clock() - began)
             found[peer] = sorted(times)[len(times) // 2] / (2.0 * size)
     distributed.barrier()
     return found

@@ -36,9 +36,8 @@ def measurements(run: MoeRun, devices: tuple[str, ...]) -> list[MoeMeasurement]:
                 LayerTime(layer=layer, device=device, dispatch_s=dispatch_s, experts_s=experts_s, combine_s=combine_s)
             )
     links = run.link_seconds_per_byte
-    if links is not None:
-        for i, j in np.argwhere(links > 0.0).tolist():
-            rows.append(LinkTime(sender=devices[i], receiver=devices[j], seconds_per_byte=float(links[i, j])))
+    for i, j in np.argwhere(links > 0.0).tolist():
+        rows.append(LinkTime(sender=devices[i], receiver=devices[j], seconds_per_byte=float(links[i, j])))
     return rows
 
 

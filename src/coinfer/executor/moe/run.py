@@ -79,10 +79,12 @@ class MoeRun:
         Rows between devices, as counted at the senders, and as the decision predicts for this trace.
     sent_bytes
         (layers, devices, devices): bytes sent between different devices.
+    context_bytes
+        (devices, devices): bytes of keys, values and chosen tokens sent between different devices.
     seconds
         (layers, devices, 3): in dispatch, in the experts, and on the way back.
     link_seconds_per_byte
-        (devices, devices): measured between each two workers; absent where it was not measured.
+        (devices, devices): measured between each two workers.
     expert_bytes
         (devices,): expert weights that each worker kept.
     logits
@@ -98,8 +100,9 @@ class MoeRun:
     counted: Crossings
     predicted: Crossings
     sent_bytes: IntArray
+    context_bytes: IntArray
     seconds: FloatArray
-    link_seconds_per_byte: FloatArray | None
+    link_seconds_per_byte: FloatArray
     expert_bytes: IntArray
     logits: NDArray[np.float32] | None
     seconds_total: float
@@ -194,7 +197,8 @@ def _check_model(problem: PlacementProblem, source: str) -> tuple[int, ...]:
         ids = expert_layers(AutoModelForCausalLM.from_config(config))
     experts = getattr(config, "num_experts", None) or getattr(config, "num_local_experts", None)
     shape = (len(ids), experts, config.num_experts_per_tok)
-    if shape != (problem.layers, problem.experts, problem.top_k):
+    planned = (problem.layers, problem.experts, problem.top_k)
+    if planned not in (shape, (*shape[:2], 1)):  # a plan for first choices alone places the experts of all
         expected = f"{problem.layers} layers of {problem.experts} experts, {problem.top_k} for each token"
         raise InputError(f"model {source}", expected=expected, found=Plain("{} of {}, {}".format(*shape)))
     return ids
@@ -263,8 +267,9 @@ def _gathered(task: Task, made: Copies, seconds_total: float) -> MoeRun:
         counted=counted,
         predicted=predict_crossings(made, task.dispatch, trace, home, mode=task.mode),
         sent_bytes=np.stack([part["sent_bytes"] for part in parts], axis=1),
+        context_bytes=np.stack([part["context_bytes"] for part in parts]),
         seconds=np.stack([part["seconds"] for part in parts], axis=1),
-        link_seconds_per_byte=links if task.backend == "gloo" else None,
+        link_seconds_per_byte=links,
         expert_bytes=np.array([int(part["expert_bytes"]) for part in parts]),
         logits=logits,
         seconds_total=seconds_total,

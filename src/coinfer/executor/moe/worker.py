@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from coinfer.executor.moe.context import Context
-from coinfer.executor.moe.exchange import Exchange, link_seconds
+from coinfer.executor.moe.exchange import Exchange, clock, link_seconds
 from coinfer.executor.moe.model import Shard, load
 from coinfer.executor.moe.task import Task
 from coinfer.models.placement.crossings import chosen_devices, visited_devices
@@ -32,8 +32,10 @@ def _work(task: Task, rank: int) -> None:
 
     torch.set_num_threads(1)
     device = torch.device("cuda", rank) if task.backend == "nccl" else torch.device("cpu")
-    model = load(task.model).to(device)
+    model = load(task.model)
     shard = Shard(model, task.layer_ids, task.copies.held[:, :, rank])
+    model.to(device)  # after the experts of others are dropped: a GPU never holds them
+    torch.set_default_device(device)  # what is made below is made where the model is
     distributed.init_process_group(
         task.backend,
         init_method=f"file://{task.folder}/meeting",
@@ -43,8 +45,7 @@ def _work(task: Task, rank: int) -> None:
     )
     try:
         with torch.inference_mode():
-            links = link_seconds(rank, task.devices) if task.backend == "gloo" else np.zeros(task.devices)
-            Worker(task, rank, model, shard).run(links)
+            Worker(task, rank, model, shard).run(link_seconds(rank, task.devices))
     finally:
         distributed.destroy_process_group()
 
@@ -73,6 +74,7 @@ class Worker:
             "dispatched": exchange.dispatched,
             "combined": exchange.combined,
             "sent_bytes": exchange.sent_bytes,
+            "context_bytes": exchange.context_bytes,
             "seconds": exchange.seconds,
             "links": links,
             "expert_bytes": np.array(self.shard.expert_bytes),
@@ -128,14 +130,14 @@ class Worker:
             _, weights, experts = layer.mlp.gate(states)
         else:
             weights, experts = torch.zeros((0, self.top_k)), torch.zeros((0, self.top_k), dtype=torch.long)
-        tokens = self.first[rows.numpy()] + step
+        tokens = self.first[rows.cpu().numpy()] + step
         for token, chosen in zip(tokens.tolist(), experts.tolist(), strict=True):
             self.routed.append((token, row, *chosen))
         device = chosen_devices(
             task.copies,
             task.dispatch,
             layer=row,
-            experts=experts.numpy(),
+            experts=experts.cpu().numpy(),
             tokens=tokens,
             here=np.full(len(tokens), self.rank),
         )
@@ -159,17 +161,15 @@ class Worker:
         self, layer: Any, row: int, received: Any, width: int, *, coherent: bool, kept: tuple[Any, Any]
     ) -> tuple[Any, Any]:
         """Run the experts on the rows that came, and bring the results to where each token goes on."""
-        import time
-
         import torch
 
         state = received[:, :width]
         sequence, onward = received[:, width].long(), received[:, width + 1].long()
         experts = received[:, width + 2 : width + 2 + self.top_k].long()
         weights = received[:, width + 2 + self.top_k :]
-        began = time.perf_counter()
+        began = clock()
         made = self.shard.compute(row, layer.post_attention_layernorm(state) if coherent else state, experts, weights)
-        self.exchange.seconds[row, 1] += time.perf_counter() - began
+        self.exchange.seconds[row, 1] += clock() - began
         if coherent:
             stays = onward == self.rank
             rows, hidden = sequence[stays], state[stays] + made[stays]
@@ -193,7 +193,7 @@ class Worker:
         logits = self.model.lm_head(self.model.model.norm(hidden))
         if self.task.keep_logits:
             for sequence, row in zip(rows.tolist(), logits, strict=True):
-                self.logits.append((int(self.first[sequence]) + step, row.numpy()))
+                self.logits.append((int(self.first[sequence]) + step, row.cpu().numpy()))
         chosen = torch.cat([rows[:, None].float(), logits.argmax(dim=1)[:, None].float()], dim=1)
         for sequence, token in self.exchange.everyone(chosen).long().tolist():
             known = self.tokens[sequence]

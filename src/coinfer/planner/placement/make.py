@@ -102,9 +102,9 @@ def _certificate(problem: PlacementProblem, found: Found, evaluation: PlacementE
     verified = None if shown is None else min(value, shown.bound)
     bound = min(value, found.bound)
     claim = Claim(what="bound", standing="claimed", method=found.engine)
-    if shown is not None and verified is not None and verified >= bound - TOLERANCE * max(1.0, value):
+    if shown is not None and verified is not None and verified >= bound - TOLERANCE * value:
         claim, bound = Claim(what="bound", standing="verified", method=shown.method), verified
-    optimal = value - bound <= TOLERANCE * max(value, TOLERANCE)
+    optimal = value - bound <= TOLERANCE * value
     return PlacementCertificate(
         status="optimal" if optimal else "feasible",
         value=value,

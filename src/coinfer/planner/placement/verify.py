@@ -16,6 +16,7 @@ from coinfer.planner.claims import Claim, Verification
 from coinfer.planner.placement.bound import TOLERANCE, Shown, shown_by
 from coinfer.planner.placement.document import RECOMPUTED_PLACEMENT, PlacementPlan
 
+TINY = 1e-300
 MARGIN = 1e-9
 """Largest relative difference allowed between a figure in the plan and the same figure re-computed."""
 
@@ -46,7 +47,7 @@ def verify(problem: PlacementProblem, plan: PlacementPlan) -> Verification:
     if plan.moved != found.moved:
         raise CertificateError(f"moved: the plan says {plan.moved}; re-computed it is {found.moved}")
     shown = shown_by(problem, certificate.proof)
-    if shown is not None and found.value < shown.bound - MARGIN * max(1.0, shown.bound):
+    if shown is not None and found.value < shown.bound * (1.0 - MARGIN):
         value = f"{found.value!r} is less than the {shown.bound!r} that the proof allows any placement"
         raise CertificateError(f"certificate.value: {value}")
     bound = None if shown is None else min(found.value, shown.bound)
@@ -57,7 +58,7 @@ def verify(problem: PlacementProblem, plan: PlacementPlan) -> Verification:
 
 
 def _closed(value: float, bound: float) -> bool:
-    return value - bound <= TOLERANCE * max(value, TOLERANCE)
+    return value - bound <= TOLERANCE * value
 
 
 def _check_bound(plan: PlacementPlan, bound: float | None, shown: Shown | None) -> Claim:
@@ -67,8 +68,8 @@ def _check_bound(plan: PlacementPlan, bound: float | None, shown: Shown | None) 
     if (certificate.verified_bound is None) != (bound is None):
         raise CertificateError("certificate.verified_bound: stands without a proof, or the proof without it")
     if bound is not None and certificate.verified_bound is not None:
-        _no_stronger("certificate.verified_bound", certificate.verified_bound, bound)
-    if certificate.bound is not None and certificate.bound > certificate.value + MARGIN * max(1.0, certificate.value):
+        _no_stronger("certificate.verified_bound", certificate.verified_bound, bound, certificate.value)
+    if certificate.bound is not None and certificate.bound > certificate.value * (1.0 + MARGIN):
         raise CertificateError(
             f"certificate.bound: {certificate.bound!r} is above the value {certificate.value!r} of the plan itself"
         )
@@ -76,7 +77,7 @@ def _check_bound(plan: PlacementPlan, bound: float | None, shown: Shown | None) 
         return Claim(what="bound", standing="claimed", method=stated.method if stated else plan.engine)
     if bound is None or shown is None or certificate.bound is None:
         raise CertificateError("certificate.claims: the bound is called verified, but there is no proof of it")
-    _no_stronger("certificate.bound", certificate.bound, bound)
+    _no_stronger("certificate.bound", certificate.bound, bound, certificate.value)
     return Claim(what="bound", standing="verified", method=shown.method)
 
 
@@ -112,11 +113,11 @@ def _check_scores(where: str, stated: PlacementScores | None, derived: Placement
 
 
 def _same(where: str, stated: float, derived: float) -> None:
-    if not math.isclose(stated, derived, rel_tol=MARGIN, abs_tol=1e-12):
+    if not math.isclose(stated, derived, rel_tol=MARGIN, abs_tol=TINY):
         raise CertificateError(f"{where}: the plan says {stated!r}; re-computed from the problem it is {derived!r}")
 
 
-def _no_stronger(where: str, stated: float, proven: float) -> None:
+def _no_stronger(where: str, stated: float, proven: float, scale: float) -> None:
     """Refuse a stated lower limit above the one that was proven."""
-    if stated > proven + MARGIN * max(1.0, abs(proven)):
+    if stated > proven + MARGIN * scale:
         raise CertificateError(f"{where}: the plan says {stated!r}; its proof shows no better than {proven!r}")

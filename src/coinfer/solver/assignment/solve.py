@@ -105,7 +105,7 @@ class _Run:
             if not self._finished():
                 self._improve(self.part, total_s, shown.guides)
         closed = self._finished() and self.part is not None
-        limit = None if closed and self._gap() <= TOLERANCE * max(self.value, 1.0) else self._limit(total_s)
+        limit = None if closed and self._gap() <= TOLERANCE * self.value else self._limit(total_s)
         status = Status.UNSOLVED if self.part is None else Status.FEASIBLE if limit else Status.OPTIMAL
         return AssignmentResult(
             status=status,
@@ -159,7 +159,7 @@ class _Run:
         return self.value - max(self.limits.absolute_gap, self.limits.relative_gap * self.value)
 
     def _finished(self) -> bool:
-        return bool(self.stop) or self.bound >= self._target() - TOLERANCE * max(1.0, min(self.value, 1e300))
+        return bool(self.stop) or self.bound >= self._target() - TOLERANCE * min(self.value, 1e300)
 
     def _limit(self, total_s: float) -> str:
         if self.stop:

@@ -134,7 +134,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.full: Full = filled(self.program)
         layers, items = self.full.loads.shape
-        self.unit = max(float(self.full.weights.sum()) * float(self.full.distance.max(initial=0.0)), 1e-12)
+        self.unit = max(float(self.full.weights.sum()) * float(self.full.distance.max(initial=0.0)), 1e-300)
         self.unit /= max(1, layers - 1) * items
         self.current: IntArray = np.zeros((layers, items), dtype=np.int64)
         self.rounds = Rounds(
