@@ -123,8 +123,8 @@ def _print(arguments: argparse.Namespace, run: MoeRun, problem: PlacementProblem
     common.table(words, header, rows)
     same = "Every count is the one that was predicted for these tokens."
     if run.context_bytes.any():
-        told = amount(float(run.context_bytes.sum()), "bytes")
-        print("\n" + common.clean(f"Keys, values and chosen tokens, once a step to every device: {told}."))
+        context = amount(float(run.context_bytes.sum()), "bytes")
+        print("\n" + common.clean(f"Keys, values and chosen tokens, once a step to every device: {context}."))
     print("\n" + (same if run.exact else "The counts differ from those predicted for these tokens."))
     if arguments.answers is None:
         for name, text in list(texts.items())[:5]:
