@@ -12,11 +12,13 @@ from coinfer.models.placement.data import PlacementProblem
 from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.placement.evaluate import PlacementEvaluation, copies, evaluate, scores
 from coinfer.models.placement.explain import explain_infeasible
-from coinfer.models.placement.formulate import contiguous
+from coinfer.models.placement.formulate import contiguous, slot_program
 from coinfer.planner.claims import Claim
 from coinfer.planner.placement.bound import TOLERANCE, shown_by
 from coinfer.planner.placement.document import RECOMPUTED_PLACEMENT, Moment, PlacementCertificate, PlacementPlan
 from coinfer.planner.placement.solve import ENGINES, Found, solve
+from coinfer.solver.assignment.program import imbalance
+from coinfer.solver.assignment.replicas.pack import balanced_copies
 from coinfer.solver.limits import Limits
 from coinfer.solver.progress import OnProgress, Progress, Stop
 from coinfer.version import __version__
@@ -83,7 +85,8 @@ def plan(
 
 
 def _moment(report: Progress) -> Moment:
-    value, bound = (float(number) if np.isfinite(number) else None for number in (report.value, report.bound))
+    value = float(report.value) if np.isfinite(report.value) else None
+    bound = float(report.bound) if 0.0 < report.bound < np.inf else None  # nothing costs less than 0: that is no news
     return Moment(seconds=report.seconds, value=value, bound=bound)
 
 
@@ -122,4 +125,16 @@ def _nothing(problem: PlacementProblem, found: Found) -> Exception | KeyboardInt
         return Infeasible("no placement satisfies every limit" + (": " + "; ".join(causes) if causes else ""))
     if found.limit == "interrupt":
         return KeyboardInterrupt("interrupted before any placement was found")
-    return LimitReached(f"the {found.limit} limit was reached before any placement within all limits was found")
+    return LimitReached(
+        f"the {found.limit} limit was reached before any placement within all limits was found{_reachable(problem)}"
+    )
+
+
+def _reachable(problem: PlacementProblem) -> str:
+    """Say what cap on the load can be kept, where there is one."""
+    if problem.load_cap is None:
+        return ""
+    _, shares = balanced_copies(slot_program(problem))
+    uneven = imbalance(np.einsum("le,leg->lg", problem.loads.array, shares))
+    number = uneven.max() if problem.load_cap.over == "worst_layer" else uneven.mean()
+    return f"; the load cap is {problem.load_cap.imbalance:g}, the most even placement found has {number:.4g}"

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from coinfer.errors import CertificateError
 from coinfer.records import Matrix
 from coinfer.solver.assignment.bounds.levels import bound_levels, nested
+from coinfer.solver.assignment.bounds.simple import bound_spectral, bound_transport
 from coinfer.solver.assignment.program import LayeredAssignment, evaluate
+from coinfer.solver.assignment.search.portfolio import search_assignment
 from coinfer.solver.certificate.levels import Level, LevelProof, check_levels
 from coinfer.solver.certificate.semidefinite import Parts, SemidefiniteProof, kept_at_most
 from coinfer.solver.limits import Limits
@@ -240,3 +242,30 @@ def test_malformed_multipliers_are_refused(field: str, value: Matrix, words: str
     wrong = msgspec.structs.replace(level.multipliers, **{field: value})
     with pytest.raises(CertificateError, match=words):
         check_levels(program, LevelProof(levels=(msgspec.structs.replace(level, multipliers=wrong),)))
+
+
+@settings(max_examples=60)
+@given(program=layered_assignments())
+def test_quick_bounds_hold(program: LayeredAssignment) -> None:
+    """Singular values and transportation problems bound every assignment too."""
+    optimum = enumerate_assignments(program).value
+    assert bound_spectral(program).value <= optimum
+    assert bound_transport(program).value <= optimum
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_semidefinite_bound_is_the_strongest(seed: int) -> None:
+    """On random programs it beats singular values and transportation problems."""
+    program = random_program(seed)
+    assert bounded(program, 300) >= max(bound_spectral(program).value, bound_transport(program).value) - 1e-6
+
+
+@pytest.mark.slow
+@settings(max_examples=1000)
+@given(program=layered_assignments())
+def test_bound_optimum_and_search_are_in_order(program: LayeredAssignment) -> None:
+    """On a thousand tiny programs the bound is at most the optimum, and the search not below it."""
+    optimum = enumerate_assignments(program).value
+    assert bounded(program, 60) <= optimum
+    found = search_assignment(program, limits=Limits(nodes=2000), stop=Stop(), kernel="numpy")
+    assert found.value >= optimum

@@ -58,9 +58,9 @@ def bound_levels(
     stop
         Ends it early, with the bound so far.
     on_bound
-        Called with each better bound, where there is one level.
+        Called with each better bound.
     target
-        The bound is good enough here.
+        The bound is good enough here; only looked at where there is one level.
     cuts
         Whether 2-partition inequalities are looked for.
     """
@@ -68,15 +68,16 @@ def bound_levels(
     levels: list[Level] = []
     guides: tuple[FloatArray, ...] = ()
     split = nested(program.distance)
-    base, total = least_cost(program), float(program.weights.sum())
+    base, total, found = least_cost(program), float(program.weights.sum()), [0.0] * len(split)
     for index, (groups, weight) in enumerate(split):
         left = None if limits.time_s is None else limits.time_s - (time.perf_counter() - began)
         ascent = _Ascent(program, groups, threads=limits.threads)
         alone = len(split) == 1
 
-        def told(kept: float, weight: float = weight, alone: bool = alone) -> bool:
-            reached = base + weight * (total - kept)
-            if alone and on_bound is not None:
+        def told(kept: float, index: int = index, weight: float = weight, alone: bool = alone) -> bool:
+            found[index] = max(found[index], weight * (total - kept))
+            reached = base + sum(found)  # a level that is not looked at yet adds 0 at least
+            if on_bound is not None:
                 on_bound(reached * (1.0 - 1e-12))
             return alone and target is not None and reached >= target
 
