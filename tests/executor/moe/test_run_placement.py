@@ -257,8 +257,8 @@ def test_worker_says_what_went_wrong() -> None:
 
 def test_other_models_are_refused(tmp_path: Path) -> None:
     """A model with another number of experts, without experts, or that is not there is one clear sentence."""
-    problem, decision = placed(Case(model="zoo", devices=2, mode="two_alltoall", top_k=1), "zoo:moe-small")
-    with pytest.raises(InputError, match=r"expected 4 layers of 8 experts, 1 for each token; found 4 of 8, 2"):
+    problem, decision = placed(Case(model="zoo", devices=2, mode="two_alltoall", top_k=3), "zoo:moe-small")
+    with pytest.raises(InputError, match=r"expected 4 layers of 8 experts, 3 for each token; found 4 of 8, 2"):
         run_placement(problem, decision, PROMPTS)
     for model, words in (("zoo:generalist-tiny", "a mixture of experts"), (str(tmp_path), "a model that transformers")):
         problem, decision = placed(Case(model="zoo", devices=2, mode="two_alltoall"), model)
