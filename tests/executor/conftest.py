@@ -12,10 +12,9 @@ import pytest
 from coinfer.executor.request import Request
 from coinfer.models.endpoint import Endpoint
 from coinfer.models.selection.decision import Route, SelectionDecision
-from coinfer.planner.plan import Plan
-from coinfer.planner.selection.document import Certificate, Deployment, Prediction
+from coinfer.planner.selection.document import Certificate, Deployment, Prediction, SelectionPlan
 
-MakePlan = Callable[..., Plan]
+MakePlan = Callable[..., SelectionPlan]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: tiny models only lose by more threads
 
@@ -30,9 +29,9 @@ def make_plan() -> MakePlan:
         routes: Sequence[Route] | None = None,
         preference: Mapping[str, tuple[str, ...]] | None = None,
         predictions: Sequence[Prediction] = (),
-    ) -> Plan:
+    ) -> SelectionPlan:
         names = tuple(endpoints)
-        return Plan(
+        return SelectionPlan(
             problem="test",
             problem_sha256="0" * 64,
             decision=SelectionDecision(

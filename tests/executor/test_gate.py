@@ -19,7 +19,7 @@ from coinfer.models.selection.data import Budgets, Category, Device, Expert, Pro
 from coinfer.models.selection.decision import Route
 from coinfer.models.selection.gate import Gate, GateReport, HashedWords, SubsetRegret
 from coinfer.models.selection.gate.document import Layer
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.records import Matrix
 
 REGRET = SubsetRegret(mean=0.0, largest=0.0, largest_at=("a", "b"), full_set=0.0)
@@ -63,7 +63,9 @@ def endpoint(recorded: Path) -> Endpoint:
     return Endpoint(backend="replay", model=str(recorded))
 
 
-def test_the_gate_orders_the_experts_that_may_answer(make_plan: Callable[..., Plan], endpoint: Endpoint) -> None:
+def test_the_gate_orders_the_experts_that_may_answer(
+    make_plan: Callable[..., SelectionPlan], endpoint: Endpoint
+) -> None:
     """Best score first, then the others; equal scores keep the plan's order; an expert the plan rules out is absent."""
     plan = make_plan(dict.fromkeys("abc", endpoint), preference={"c": ("a", "b", "c"), "d": ("b", "a")})
     requests = [ask("1", "b b b"), ask("2", "c c a"), ask("3", "nobody"), ask("4", "c a", "d")]
@@ -78,7 +80,7 @@ def test_the_gate_orders_the_experts_that_may_answer(make_plan: Callable[..., Pl
     ]
 
 
-def test_calibration_prompts_keep_their_own_route(make_plan: Callable[..., Plan], endpoint: Endpoint) -> None:
+def test_calibration_prompts_keep_their_own_route(make_plan: Callable[..., SelectionPlan], endpoint: Endpoint) -> None:
     """The plan decides on the prompts it was made with; a route of the whole category gives way to the gate."""
     routes = [
         Route(category="c", prompt="known", expert="a", fraction=1.0),
@@ -94,7 +96,7 @@ def test_calibration_prompts_keep_their_own_route(make_plan: Callable[..., Plan]
         router.order(ask("new", "b", "z"))
 
 
-def test_a_gate_must_know_every_selected_expert(make_plan: Callable[..., Plan], endpoint: Endpoint) -> None:
+def test_a_gate_must_know_every_selected_expert(make_plan: Callable[..., SelectionPlan], endpoint: Endpoint) -> None:
     """A gate for other experts is refused with the name of the one it does not know and of those it does."""
     plan = make_plan(dict.fromkeys(["a", "new"], endpoint))
     with pytest.raises(PlanMismatch, match=r"the gate does not know expert 'new', which .* it was trained for a, b"):
@@ -102,7 +104,7 @@ def test_a_gate_must_know_every_selected_expert(make_plan: Callable[..., Plan], 
 
 
 def test_a_run_follows_the_gate_and_resumes_only_with_it(
-    make_plan: Callable[..., Plan], endpoint: Endpoint, requests: tuple[Request, ...], tmp_path: Path
+    make_plan: Callable[..., SelectionPlan], endpoint: Endpoint, requests: tuple[Request, ...], tmp_path: Path
 ) -> None:
     """Every request goes where the gate says; the journal belongs to this gate, not to another one or to none."""
     plan = make_plan({"3": endpoint, "ask": endpoint})

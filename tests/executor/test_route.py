@@ -14,7 +14,7 @@ from coinfer.executor.request import Request
 from coinfer.executor.route import Router, _pick
 from coinfer.models.endpoint import Endpoint
 from coinfer.models.selection.decision import Route
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 
 ENDPOINT = Endpoint(backend="replay", model="none")
 AB = {"a": ENDPOINT, "b": ENDPOINT}
@@ -25,7 +25,7 @@ def ask(name: str, category: str = "c") -> Request:
     return Request(id=name, prompt="p", category=category)
 
 
-def test_prompt_routes_come_before_category_routes(make_plan: Callable[..., Plan]) -> None:
+def test_prompt_routes_come_before_category_routes(make_plan: Callable[..., SelectionPlan]) -> None:
     """A calibration prompt goes where its own route says, others where the category's says, then by preference."""
     routes = [
         Route(category="c", expert="a", fraction=1.0),
@@ -38,20 +38,20 @@ def test_prompt_routes_come_before_category_routes(make_plan: Callable[..., Plan
     assert router.order(ask("special", "d")) == ("b", "a")
 
 
-def test_an_unknown_category_is_named(make_plan: Callable[..., Plan]) -> None:
+def test_an_unknown_category_is_named(make_plan: Callable[..., SelectionPlan]) -> None:
     """A request of a category the plan does not route is refused with those it does."""
     with pytest.raises(RequestError, match=r"'x': category: expected one that the plan routes \(c\); found 'z'"):
         Router(make_plan(AB)).order(ask("x", "z"))
 
 
-def test_an_expert_without_endpoint_cannot_be_run(make_plan: Callable[..., Plan]) -> None:
+def test_an_expert_without_endpoint_cannot_be_run(make_plan: Callable[..., SelectionPlan]) -> None:
     """A plan that routes to an expert without endpoint is refused."""
     routes = [Route(category="c", expert="ghost", fraction=1.0)]
     with pytest.raises(PlanMismatch, match="no endpoint for expert 'ghost'"):
         Router(make_plan(AB, routes=routes))
 
 
-def test_shares_hold_over_many_requests(make_plan: Callable[..., Plan]) -> None:
+def test_shares_hold_over_many_requests(make_plan: Callable[..., SelectionPlan]) -> None:
     """A route of 30 % gets 30 % of the requests, and the same ones in any order."""
     routes = [Route(category="c", expert="a", fraction=0.3), Route(category="c", expert="b", fraction=0.7)]
     router = Router(make_plan(AB, routes=routes))

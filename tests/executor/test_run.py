@@ -17,7 +17,7 @@ from coinfer.executor.request import Request
 from coinfer.executor.run import RunInterrupted, RunOptions, run
 from coinfer.models.endpoint import Endpoint
 from coinfer.models.selection.decision import Route
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.profiler.measurement import Measurement, append_measurements, read_measurements
 from coinfer.testing.backends import FaultyBackend
 
@@ -29,12 +29,12 @@ def endpoint(recorded: Path) -> Endpoint:
 
 
 @pytest.fixture
-def plan(make_plan: Callable[..., Plan], endpoint: Endpoint) -> Plan:
+def plan(make_plan: Callable[..., SelectionPlan], endpoint: Endpoint) -> SelectionPlan:
     """Return a plan of one expert that knows every answer."""
     return make_plan({"m": endpoint})
 
 
-def test_everything_is_answered_and_written(plan: Plan, requests: tuple[Request, ...], tmp_path: Path) -> None:
+def test_everything_is_answered_and_written(plan: SelectionPlan, requests: tuple[Request, ...], tmp_path: Path) -> None:
     """Answers stand in the order of the requests, graded; rows name expert, device and where they come from."""
     answers, rows = tmp_path / "answers.jsonl", tmp_path / "rows.jsonl"
     summary = run(
@@ -54,7 +54,9 @@ def test_everything_is_answered_and_written(plan: Plan, requests: tuple[Request,
     assert {row.source for row in written} == {"replay of outcomes.jsonl"}
 
 
-def test_running_again_asks_and_changes_nothing(plan: Plan, requests: tuple[Request, ...], tmp_path: Path) -> None:
+def test_running_again_asks_and_changes_nothing(
+    plan: SelectionPlan, requests: tuple[Request, ...], tmp_path: Path
+) -> None:
     """A finished run that is run again sends no call and writes the same files."""
     paths = {"answers_path": tmp_path / "a", "measurements_path": tmp_path / "m"}
     run(plan, requests, journal_path=tmp_path / "j", **paths)
@@ -67,7 +69,7 @@ def test_running_again_asks_and_changes_nothing(plan: Plan, requests: tuple[Requ
     assert [(tmp_path / name).read_bytes() for name in ("j", "a", "m")] == before
 
 
-def test_rows_of_others_are_not_overwritten(plan: Plan, requests: tuple[Request, ...], tmp_path: Path) -> None:
+def test_rows_of_others_are_not_overwritten(plan: SelectionPlan, requests: tuple[Request, ...], tmp_path: Path) -> None:
     """A measurements file with rows of another run is refused before anything is sent."""
     path = tmp_path / "rows.jsonl"
     row = Measurement(device="d", model="x", engine="e", phase="request", seconds=1.0, source="measured")
@@ -88,7 +90,12 @@ def test_rows_of_others_are_not_overwritten(plan: Plan, requests: tuple[Request,
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_sent(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, change: dict[str, str], words: str
+    plan: SelectionPlan,
+    requests: tuple[Request, ...],
+    recorded: Path,
+    tmp_path: Path,
+    change: dict[str, str],
+    words: str,
 ) -> None:
     """An unknown category, an id twice and an answer without verdict are sentences, and no call is made."""
     fields = {"id": "last", "prompt": "ask 1", "category": "c", **change}
@@ -100,7 +107,11 @@ def test_what_cannot_be_run_is_refused_before_anything_is_sent(
 
 
 def test_the_journal_of_another_plan_is_refused(
-    plan: Plan, make_plan: Callable[..., Plan], endpoint: Endpoint, requests: tuple[Request, ...], tmp_path: Path
+    plan: SelectionPlan,
+    make_plan: Callable[..., SelectionPlan],
+    endpoint: Endpoint,
+    requests: tuple[Request, ...],
+    tmp_path: Path,
 ) -> None:
     """Resuming with a plan that decides differently is refused."""
     run(plan, requests, journal_path=tmp_path / "j")
@@ -110,7 +121,7 @@ def test_the_journal_of_another_plan_is_refused(
 
 @pytest.mark.parametrize(("overall", "expected"), [(2, 2), (9, 3)])
 def test_concurrency_is_kept_and_used(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, overall: int, expected: int
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, overall: int, expected: int
 ) -> None:
     """As many calls as allowed are in flight, and never more: over all endpoints, and at this one."""
     backend = FaultyBackend(ReplayBackend(recorded), delay_s=lambda _: 0.01)
@@ -121,7 +132,7 @@ def test_concurrency_is_kept_and_used(
 
 
 def test_sampling_does_not_depend_on_the_order_of_arrival(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
 ) -> None:
     """The seed sent with a request is the same alone, among others, and in any order; it differs between requests."""
 
@@ -137,7 +148,7 @@ def test_sampling_does_not_depend_on_the_order_of_arrival(
     assert len(set(together.values())) == len(requests)
 
 
-def test_progress_ends_at_the_total(plan: Plan, requests: tuple[Request, ...], tmp_path: Path) -> None:
+def test_progress_ends_at_the_total(plan: SelectionPlan, requests: tuple[Request, ...], tmp_path: Path) -> None:
     """Progress rises one by one from 0 to all requests."""
     told: list[tuple[int, int]] = []
     run(plan, requests, journal_path=tmp_path / "j", on_progress=lambda done, total: told.append((done, total)))
@@ -146,7 +157,7 @@ def test_progress_ends_at_the_total(plan: Plan, requests: tuple[Request, ...], t
 
 
 def test_an_interrupted_run_says_so_and_resumes(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
 ) -> None:
     """Ctrl-C writes what is done and what is pending; running again answers only the rest."""
     backend = FaultyBackend(ReplayBackend(recorded), delay_s=lambda _: 0.005)
@@ -177,7 +188,7 @@ def test_an_interrupted_run_says_so_and_resumes(
 
 
 def test_calibration_prompts_follow_their_own_route(
-    make_plan: Callable[..., Plan], endpoint: Endpoint, requests: tuple[Request, ...], tmp_path: Path
+    make_plan: Callable[..., SelectionPlan], endpoint: Endpoint, requests: tuple[Request, ...], tmp_path: Path
 ) -> None:
     """A request that is a calibration prompt goes where the plan sends that prompt, the others by preference."""
     routes = [Route(category="c", prompt="r3", expert="b", fraction=1.0)]
@@ -191,7 +202,7 @@ def test_calibration_prompts_follow_their_own_route(
 @pytest.mark.skipif(
     find_spec("torch") is None or find_spec("transformers") is None, reason="needs pip install 'coinfer[torch]'"
 )
-def test_bundled_models_run_a_plan(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
+def test_bundled_models_run_a_plan(make_plan: Callable[..., SelectionPlan], tmp_path: Path) -> None:
     """Two real models answer real tasks where the plan sends them, graded, with memory and time measured."""
     arithmetic, strings = candidates(["specialist-arithmetic", "specialist-strings"])
     _, asked = bundled_requests(calibration=6, workload=24, seed=3)

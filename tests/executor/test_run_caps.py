@@ -16,8 +16,7 @@ from coinfer.executor.backends.replay import ReplayBackend
 from coinfer.executor.request import Request
 from coinfer.executor.run import RunOptions, run
 from coinfer.models.endpoint import Endpoint
-from coinfer.planner.plan import Plan
-from coinfer.planner.selection.document import Prediction
+from coinfer.planner.selection.document import Prediction, SelectionPlan
 
 
 class Metered(ReplayBackend):
@@ -44,7 +43,7 @@ class Metered(ReplayBackend):
 
 
 @pytest.fixture
-def plan(make_plan: Callable[..., Plan], recorded: Path) -> Plan:
+def plan(make_plan: Callable[..., SelectionPlan], recorded: Path) -> SelectionPlan:
     """Return a plan of two experts with room for eight calls each; a request may need 3 J and cost 2 cents."""
     endpoint = Endpoint(backend="replay", model=str(recorded), concurrency=8)
     predictions = [
@@ -56,7 +55,7 @@ def plan(make_plan: Callable[..., Plan], recorded: Path) -> Plan:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_calls_and_tokens_are_never_passed(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, seed: int
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, seed: int
 ) -> None:
     """The endpoints never see more calls or generate more tokens than allowed, over a run and its resumptions."""
     rng = np.random.default_rng(seed)
@@ -76,7 +75,7 @@ def test_calls_and_tokens_are_never_passed(
 
 @pytest.mark.parametrize("seed", range(4))
 def test_energy_and_money_are_never_passed(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, seed: int
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, seed: int
 ) -> None:
     """Caps on joules and dollars hold as the endpoint's own meter reads, and leave requests out rather than pass."""
     backends = {name: Metered(recorded, seed=seed, energy_j=2.5) for name in "ab"}
@@ -90,7 +89,7 @@ def test_energy_and_money_are_never_passed(
     assert summary.energy_j == pytest.approx(2.5 * summary.answered)
 
 
-def test_a_cap_is_used_up(plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path) -> None:
+def test_a_cap_is_used_up(plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path) -> None:
     """What a call did not need is free for the next: a cap of calls is reached exactly, one of tokens nearly."""
     backend = Metered(recorded, seed=0, failing=0.0)
     options = RunOptions(concurrency=8, max_output_tokens=12)
@@ -103,7 +102,9 @@ def test_a_cap_is_used_up(plan: Plan, requests: tuple[Request, ...], recorded: P
     assert (summary.answered, summary.skipped) == (7, 5)
 
 
-def test_larger_caps_resume_what_was_left_out(plan: Plan, requests: tuple[Request, ...], tmp_path: Path) -> None:
+def test_larger_caps_resume_what_was_left_out(
+    plan: SelectionPlan, requests: tuple[Request, ...], tmp_path: Path
+) -> None:
     """A run ended by a cap goes on with a larger one, and what it spent before counts."""
     first = run(plan, requests, journal_path=tmp_path / "j", options=RunOptions(max_requests=5))
     second = run(plan, requests, journal_path=tmp_path / "j", options=RunOptions(max_requests=9))
@@ -114,7 +115,7 @@ def test_larger_caps_resume_what_was_left_out(plan: Plan, requests: tuple[Reques
 
 
 def test_a_cap_of_nothing_asks_nothing(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
 ) -> None:
     """With no seconds or no calls allowed every request is left out and no call is made."""
     backend = Metered(recorded, seed=0)
@@ -124,7 +125,9 @@ def test_a_cap_of_nothing_asks_nothing(
     assert backend.calls == 0
 
 
-def test_time_ends_calls_in_flight(plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path) -> None:
+def test_time_ends_calls_in_flight(
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+) -> None:
     """A cap in seconds ends a call that would take for ever, whatever the timeout says."""
 
     class Slow(ReplayBackend):
@@ -141,7 +144,7 @@ def test_time_ends_calls_in_flight(plan: Plan, requests: tuple[Request, ...], re
 
 
 def test_a_price_cap_without_a_price_is_refused(
-    make_plan: Callable[..., Plan], requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+    make_plan: Callable[..., SelectionPlan], requests: tuple[Request, ...], recorded: Path, tmp_path: Path
 ) -> None:
     """A cap that could not be kept is refused before anything is sent; a declared price makes it one."""
     plan = make_plan({"a": Endpoint(backend="replay", model=str(recorded))})
@@ -152,7 +155,11 @@ def test_a_price_cap_without_a_price_is_refused(
 
 
 def test_an_energy_cap_says_what_it_rests_on(
-    make_plan: Callable[..., Plan], requests: tuple[Request, ...], recorded: Path, tmp_path: Path, plan: Plan
+    make_plan: Callable[..., SelectionPlan],
+    requests: tuple[Request, ...],
+    recorded: Path,
+    tmp_path: Path,
+    plan: SelectionPlan,
 ) -> None:
     """Without declared power and prediction such a cap cannot be kept and is refused; else the run says what it is."""
     bare = make_plan({"a": Endpoint(backend="replay", model=str(recorded))})

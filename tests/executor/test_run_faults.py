@@ -19,21 +19,21 @@ from coinfer.executor.backends.replay import ReplayBackend
 from coinfer.executor.request import Request
 from coinfer.executor.run import RunOptions, RunSummary, run
 from coinfer.models.endpoint import Endpoint
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.testing.backends import FaultyBackend
 
 QUICK = RunOptions(timeout_s=5.0, attempts=2, backoff_s=0.0, breaker_pause_s=0.01, breaker_probes=2)
 
 
 @pytest.fixture
-def plan(make_plan: Callable[..., Plan], recorded: Path) -> Plan:
+def plan(make_plan: Callable[..., SelectionPlan], recorded: Path) -> SelectionPlan:
     """Return a plan of two experts that know every answer; everything goes to ``a``, and ``b`` stands in."""
     endpoint = Endpoint(backend="replay", model=str(recorded), concurrency=4)
     return make_plan({"a": endpoint, "b": endpoint})
 
 
 def run_with(
-    plan: Plan,
+    plan: SelectionPlan,
     requests: tuple[Request, ...],
     folder: Path,
     recorded: Path,
@@ -51,7 +51,7 @@ def run_with(
 
 @pytest.mark.parametrize("error", [EndpointError("not this one"), KeyError("a defect"), RecursionError("another")])
 def test_another_expert_stands_in(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, error: Exception
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, error: Exception
 ) -> None:
     """Where the routed expert fails for good, whatever it raises, the next one answers, and the answer says so."""
     summary, backends = run_with(plan, requests, tmp_path, recorded, a=lambda _number, _request: error)
@@ -63,7 +63,7 @@ def test_another_expert_stands_in(
 
 
 def test_a_failure_that_passes_is_repeated(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
 ) -> None:
     """A first call that fails in passing is made again at the same expert, as often as allowed and no more."""
     seen: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def test_a_failure_that_passes_is_repeated(
 
 
 def test_when_nobody_answers_the_reasons_are_told(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
 ) -> None:
     """A request that no expert answers fails with what each of them said; others are not affected."""
 
@@ -97,7 +97,7 @@ def test_when_nobody_answers_the_reasons_are_told(
 
 
 def test_a_failed_request_is_tried_again_by_a_resumed_run(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path
 ) -> None:
     """Failure is not written down as final: running again asks for what is missing, and only for that."""
     down: Callable[..., Exception] = lambda _number, _request: EndpointError("down")  # noqa: E731
@@ -110,7 +110,7 @@ def test_a_failed_request_is_tried_again_by_a_resumed_run(
 
 @pytest.mark.parametrize("seed", range(8))
 def test_every_request_ends_exactly_once(
-    plan: Plan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, seed: int
+    plan: SelectionPlan, requests: tuple[Request, ...], recorded: Path, tmp_path: Path, seed: int
 ) -> None:
     """Under random faults of all kinds each request is answered, failed or left out, once, in file and summary."""
     rng = np.random.default_rng(seed)
@@ -134,7 +134,7 @@ def test_every_request_ends_exactly_once(
     assert set(answered.values()) <= {1}
 
 
-def test_a_dead_endpoint_is_left_alone(make_plan: Callable[..., Plan], recorded: Path, tmp_path: Path) -> None:
+def test_a_dead_endpoint_is_left_alone(make_plan: Callable[..., SelectionPlan], recorded: Path, tmp_path: Path) -> None:
     """With eighty requests a dead endpoint gets its failures and some probes, not eighty calls, and the run ends."""
     endpoint = Endpoint(backend="replay", model=str(recorded), concurrency=1)
     many = tuple(Request(id=f"r{i}", prompt=f"ask {i}", category="c") for i in range(80))
@@ -154,7 +154,7 @@ def test_a_dead_endpoint_is_left_alone(make_plan: Callable[..., Plan], recorded:
 
 
 def test_a_run_with_only_dead_endpoints_ends(
-    make_plan: Callable[..., Plan], requests: tuple[Request, ...], recorded: Path, tmp_path: Path
+    make_plan: Callable[..., SelectionPlan], requests: tuple[Request, ...], recorded: Path, tmp_path: Path
 ) -> None:
     """When every probe failed the endpoint is given up, and all requests fail with its last words."""
     endpoint = Endpoint(backend="replay", model=str(recorded))
@@ -168,7 +168,7 @@ def test_a_run_with_only_dead_endpoints_ends(
 
 @pytest.mark.parametrize(("asked_s", "expected_s"), [(3.0, 3.0), (1e6, 7.0)])
 def test_retry_after_is_respected_within_the_limit(
-    plan: Plan,
+    plan: SelectionPlan,
     requests: tuple[Request, ...],
     recorded: Path,
     tmp_path: Path,
@@ -197,7 +197,7 @@ def test_retry_after_is_respected_within_the_limit(
 
 
 def test_an_unreachable_endpoint_is_a_sentence(
-    make_plan: Callable[..., Plan], requests: tuple[Request, ...], tmp_path: Path
+    make_plan: Callable[..., SelectionPlan], requests: tuple[Request, ...], tmp_path: Path
 ) -> None:
     """A run whose only endpoint does not exist ends with a reason per request and charges no tokens."""
     with socket.socket() as held:
@@ -211,7 +211,7 @@ def test_an_unreachable_endpoint_is_a_sentence(
     assert summary.spent.tokens == 0
 
 
-def test_more_tokens_than_allowed_are_refused(plan: Plan, recorded: Path, tmp_path: Path) -> None:
+def test_more_tokens_than_allowed_are_refused(plan: SelectionPlan, recorded: Path, tmp_path: Path) -> None:
     """An endpoint that ignores ``max_tokens`` gets no answer journaled, and its call is charged what was set aside."""
 
     class Talkative(ReplayBackend):

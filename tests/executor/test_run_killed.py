@@ -18,7 +18,7 @@ from coinfer.executor.backends.replay import ReplayBackend
 from coinfer.executor.request import Request
 from coinfer.executor.run import RunOptions, run
 from coinfer.models.endpoint import Endpoint
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.profiler.measurement import read_measurements
 from coinfer.testing.backends import OpenAIServer
 
@@ -44,7 +44,7 @@ def journaled(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kill_nine_loses_and_repeats_nothing(
-    make_plan: Callable[..., Plan], recorded: Path, tmp_path: Path, seed: int
+    make_plan: Callable[..., SelectionPlan], recorded: Path, tmp_path: Path, seed: int
 ) -> None:
     """SIGKILL at random moments: what the journal holds is final, and the server is never asked for it again."""
     rng = np.random.default_rng(seed)
@@ -86,7 +86,7 @@ def test_kill_nine_loses_and_repeats_nothing(
 
 
 def test_a_journal_cut_after_any_line_resumes(
-    make_plan: Callable[..., Plan], recorded: Path, requests: tuple[Request, ...], tmp_path: Path
+    make_plan: Callable[..., SelectionPlan], recorded: Path, requests: tuple[Request, ...], tmp_path: Path
 ) -> None:
     """From every prefix of a journal the run ends with the same answers, and asks only for those missing in it."""
     plan = make_plan({"m": Endpoint(backend="replay", model=str(recorded), concurrency=3)})

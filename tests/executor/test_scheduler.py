@@ -19,10 +19,10 @@ from coinfer.executor.repetition import backoff_pause_s, request_seed
 from coinfer.executor.request import Request
 from coinfer.executor.run import RunOptions, run
 from coinfer.models.endpoint import Endpoint
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.testing.backends import Fault, FaultyBackend, OpenAIServer
 
-MakePlan = Callable[..., Plan]
+MakePlan = Callable[..., SelectionPlan]
 
 
 def quick(**changes: Any) -> RunOptions:

@@ -9,7 +9,7 @@ from coinfer import jsonfile
 from coinfer.errors import CertificateError
 from coinfer.models.selection.data import Budgets, Category, Device, Expert, Prompt, SelectionProblem
 from coinfer.planner.make import plan
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.planner.verify import verify
 from coinfer.records import Matrix
 
@@ -31,7 +31,7 @@ def two_experts(quality: list[list[float]], *, sizes: tuple[int, int] = (1, 1), 
     )
 
 
-def with_decision_of(problem: SelectionProblem, made: Plan, other: SelectionProblem) -> Plan:
+def with_decision_of(problem: SelectionProblem, made: SelectionPlan, other: SelectionProblem) -> SelectionPlan:
     """The plan ``made`` with the decision and the figures of another problem's plan, and its own proof."""
     stolen = plan(other)
     value = stolen.certificate.value

@@ -16,7 +16,8 @@ from coinfer.errors import CertificateError, CoinferError, Infeasible, LimitReac
 from coinfer.models.selection.data import Budgets, Category, Device, Expert, Prompt, SelectionProblem
 from coinfer.planner.claims import FORMAT
 from coinfer.planner.make import plan
-from coinfer.planner.plan import Plan, read_plan
+from coinfer.planner.plan import read_plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.planner.verify import verify
 from coinfer.records import Matrix
 from coinfer.solver.limits import Limits
@@ -146,13 +147,13 @@ def test_without_a_proof_the_bound_is_only_claimed() -> None:
     assert not checked.proven
 
 
-def builtins(made: Plan) -> dict[str, Any]:
+def builtins(made: SelectionPlan) -> dict[str, Any]:
     data: dict[str, Any] = copy.deepcopy(jsonfile.to_builtins(made))
     assert data.pop("format") == FORMAT
     return data
 
 
-def tampered(**fields: Any) -> Plan:
+def tampered(**fields: Any) -> SelectionPlan:
     """The fleet's plan with fields of its certificate replaced."""
     made = plan(fleet())
     return msgspec.structs.replace(made, certificate=msgspec.structs.replace(made.certificate, **fields))
@@ -229,7 +230,7 @@ def test_a_mutated_plan_is_refused_or_harmless(path: tuple[Any, ...], junk: Any,
     truth = enumerate_optimum(fleet())
     assert truth is not None
     try:
-        made = jsonfile.convert(data, Plan, where="plan.json")
+        made = jsonfile.convert(data, SelectionPlan, where="plan.json")
         checked = verify(fleet(), made)
     except CoinferError as error:
         assert "\n" not in str(error)

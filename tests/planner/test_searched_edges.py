@@ -11,7 +11,7 @@ import pytest
 
 from coinfer.models.selection.data import Budgets, Category, Device, Expert, Gate, Prompt, SelectionProblem
 from coinfer.planner.make import plan
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.planner.verify import verify
 from coinfer.records import Matrix
 from coinfer.solver.progress import Progress, Stop
@@ -29,7 +29,7 @@ def stopping(stop: Stop, reports: list[Progress], *, after: int) -> Any:
     return report
 
 
-def interrupted(problem: SelectionProblem, made: Plan) -> None:
+def interrupted(problem: SelectionProblem, made: SelectionPlan) -> None:
     """Check a plan of a search that was stopped."""
     assert (made.certificate.status, made.certificate.limit) == ("feasible", "interrupt")
     assert made.certificate.leaves is not None

@@ -17,7 +17,7 @@ from coinfer.errors import CertificateError, CoinferError, PlanMismatch
 from coinfer.models.selection.data import Gate, SelectionProblem
 from coinfer.planner.claims import Verification
 from coinfer.planner.make import plan
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.planner.verify import verify
 from coinfer.records import Matrix
 
@@ -26,7 +26,7 @@ Change = Callable[[dict[str, Any]], None]
 LEAF = r"leaf \d+ \((variable \d+ [<>]= \d|the whole box)"
 
 
-def written(made: Plan) -> dict[str, Any]:
+def written(made: SelectionPlan) -> dict[str, Any]:
     """The plan as its file has it."""
     data: dict[str, Any] = json.loads(json.dumps(jsonfile.to_builtins(made)))
     del data["format"]
@@ -35,7 +35,7 @@ def written(made: Plan) -> dict[str, Any]:
 
 def checked(problem: SelectionProblem, data: dict[str, Any]) -> Verification:
     """Read a plan file and verify it."""
-    return verify(problem, jsonfile.convert(data, Plan, where="plan.json"))
+    return verify(problem, jsonfile.convert(data, SelectionPlan, where="plan.json"))
 
 
 def leaves(data: dict[str, Any]) -> Any:

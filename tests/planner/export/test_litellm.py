@@ -19,7 +19,7 @@ from coinfer.models.endpoint import Endpoint
 from coinfer.models.selection.data import Budgets, Prompt, SelectionProblem
 from coinfer.planner.export import litellm_export, read_routing, write_litellm
 from coinfer.planner.make import plan as make_plan
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.records import Matrix
 from coinfer.testing.selection import selection_problems
 
@@ -40,7 +40,7 @@ def with_endpoints(problem: SelectionProblem, endpoints: list[Endpoint | None]) 
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> tuple[SelectionProblem, Plan]:
+def plans(draw: st.DrawFn) -> tuple[SelectionProblem, SelectionPlan]:
     """Draw a problem whose experts have endpoints of any kind or none, and its plan."""
     problem = draw(selection_problems())
     kinds = st.sampled_from([OPEN, CLOSED, LOCAL, None])
@@ -55,7 +55,9 @@ def plans(draw: st.DrawFn) -> tuple[SelectionProblem, Plan]:
 
 @settings(max_examples=60)
 @given(drawn=plans())
-def test_the_export_is_the_plan(drawn: tuple[SelectionProblem, Plan], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_export_is_the_plan(
+    drawn: tuple[SelectionProblem, SelectionPlan], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Reachable selected experts alone are there, with the plan's shares; all others are named with a reason."""
     yaml = pytest.importorskip("yaml")
     problem, plan = drawn

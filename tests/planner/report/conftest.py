@@ -10,7 +10,7 @@ import pytest
 from coinfer.models.selection.data import Budgets, Category, Device, Expert, Prompt, SelectionProblem
 from coinfer.planner import make
 from coinfer.planner.front import FrontPoint, front
-from coinfer.planner.plan import Plan
+from coinfer.planner.selection.document import SelectionPlan
 from coinfer.profiler.measurement import Measurement
 from coinfer.records import Matrix
 
@@ -33,7 +33,7 @@ class Example:
     """Everything a report is made of."""
 
     problem: SelectionProblem
-    plan: Plan
+    plan: SelectionPlan
     front: tuple[FrontPoint, ...]
     rows: tuple[Measurement, ...]
 
@@ -75,7 +75,7 @@ def make_problem(*, gate: str = "category") -> SelectionProblem:
     )
 
 
-def make_rows(plan: Plan) -> tuple[Measurement, ...]:
+def make_rows(plan: SelectionPlan) -> tuple[Measurement, ...]:
     """Return 30 measured requests of each category but the last, which no run has touched."""
     random = np.random.default_rng(11)
     predicted = {(item.quantity, item.category): item.value for item in plan.predictions}

@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from coinfer.models.selection.decision import Route
 from coinfer.planner.comparison import Compared, compare
-from coinfer.planner.plan import Plan
-from coinfer.planner.selection.document import Prediction
+from coinfer.planner.selection.document import Prediction, SelectionPlan
 from coinfer.profiler.measurement import Measurement
 
 
@@ -25,7 +24,7 @@ def one(
 ) -> Compared:
     """Compare one prediction with rows."""
     prediction = Prediction(**{"quantity": "latency_s", "category": "code", "value": 2.0, **fields})
-    plan: Plan = replace(example.plan, predictions=(prediction,))
+    plan: SelectionPlan = replace(example.plan, predictions=(prediction,))
     (found,) = compare(plan, rows, latency_statistic=statistic, category_weights=weights)
     return found
 
