@@ -26,9 +26,10 @@ one copy: negative coefficients count 0.
 layers, the same one or consecutive ones: at most the largest capacity where :math:`c = 1`, and at most the cap on
 the load of a part where :math:`c` is the load. These enter like cuts.
 
-**Last sum.** The 2-partition inequality :math:`\sum_{j \in T} x_{ij} - \sum_{j<k \in T} x_{jk} \le 1` (Grötschel
-and Wakabayashi, Mathematical Programming 45, 1989) holds for 0-1 rows, and is linear in each :math:`y`, so for
-shares too.
+**Last sum.** The 2-partition inequality :math:`x(S, T) - x(S) - x(T) \le \min(|S|, |T|)` for disjoint sets, where
+:math:`x(S)` counts every two items of :math:`S` once (Grötschel and Wakabayashi, Mathematical Programming 45, 1989),
+holds for 0-1 rows, and is linear in each :math:`y`, so for shares too. A part with :math:`a` items of :math:`S` and
+:math:`b` of :math:`T` adds :math:`ab - \frac{a(a-1) + b(b-1)}{2} = \frac{a + b - (a - b)^2}{2} \le \min(a, b)`.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class SemidefiniteProof(Record, frozen=True, kw_only=True):
     first, second
         ((layers - 1) * items, items): symmetric blocks of :math:`M_l` on its first and on its second layer.
     cuts
-        Rows ``pair, multiplier, centre, member, member, ...`` of 2-partition inequalities; items of the second layer
+        Rows ``pair, multiplier, |S|, items of S, items of T`` of 2-partition inequalities; items of the second layer
         count from ``items``, and rows are filled up with -1. Absent: none.
     count_rows, load_rows
         (3 * layers, items): multipliers, at least 0, of the rows of each item; three for each layer: over the items of
@@ -225,32 +226,34 @@ def _cuts(proof: SemidefiniteProof, pairs: int, items: int) -> tuple[dict[int, F
     rows = proof.cuts.array
     if rows.shape[1] < 5:
         raise CertificateError(f"proof.cuts: expected rows of at least 5 numbers; found {rows.shape[1]}")
-    indices = rows[:, [0, *range(2, rows.shape[1])]]
+    indices = np.delete(rows, 1, axis=1)
     if (indices % 1.0).any() or (rows[:, 1] < 0.0).any():
         raise CertificateError("proof.cuts: expected whole numbers, and multipliers of at least 0; found others")
-    pair, members = indices[:, 0].astype(np.int64), indices[:, 1:].astype(np.int64)
+    pair, side, members = (part.astype(np.int64) for part in (indices[:, 0], indices[:, 1], indices[:, 2:]))
     known = members >= 0
+    held = known.sum(axis=1)
     if (
         (pair < 0).any()
         or (pair >= pairs).any()
+        or (side < 1).any()
+        or (side >= held).any()
         or members.max(initial=0) >= 2 * items
         or members.min(initial=0) < -1
-        or not known[:, :3].all()
+        or (known[:, 1:] & ~known[:, :-1]).any()
     ):
-        raise CertificateError("proof.cuts: expected pairs and at least three items that are there; found others")
+        raise CertificateError("proof.cuts: expected pairs, and two sets of items that are there; found others")
     ordered = np.sort(members, axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         raise CertificateError("proof.cuts: expected items that differ; found one twice in a row")
     slope = {int(index): np.zeros((2 * items, 2 * items)) for index in np.unique(pair)}
     for index, table in slope.items():
         chosen = pair == index
-        tau, own, real = rows[chosen, 1], members[chosen], known[chosen]
+        tau, sets, own, real = rows[chosen, 1], side[chosen], members[chosen], known[chosen]
         for column in range(1, own.shape[1]):
-            on = real[:, column]
-            np.add.at(table, (own[on, 0], own[on, column]), tau[on])
-            for other in range(1, column):
-                both = on & real[:, other]
-                np.add.at(table, (own[both, other], own[both, column]), -tau[both])
-    width = rows.shape[1]
-    total = float(rows[:, 1].sum())
-    return slope, total, total * width * width * max(1.0, len(rows) / SUMS)  # an entry may be in every inequality
+            for other in range(column):
+                both = real[:, column]
+                across = (other < sets) & (sets <= column)
+                np.add.at(table, (own[both, other], own[both, column]), np.where(across, tau, -tau)[both])
+    total = float(rows[:, 1] @ np.minimum(side, held - side))
+    most = float(rows[:, 1].sum()) * rows.shape[1] ** 2
+    return slope, total, most * max(1.0, len(rows) / SUMS)  # an entry may be in every inequality

@@ -38,10 +38,11 @@ def any_multipliers(
     symmetric = np.tril(symmetric) + np.tril(symmetric, -1).transpose(0, 1, 3, 2)
     rows = []
     for _ in range(random.integers(0, 6)):
-        members = random.permutation(2 * items)[: random.integers(3, 2 * items + 1)] if items > 1 else []
+        members = random.permutation(2 * items)[: random.integers(3, max(4, 2 * items + 1))].tolist()
         if len(members) >= 3:
-            row = [random.integers(pairs), abs(random.normal(scale=size)), *members]
-            rows.append(row + [-1] * (2 * items + 2 - len(row)))
+            side = random.integers(1, len(members))
+            row = [random.integers(pairs), abs(random.normal(scale=size)), side, *members]
+            rows.append(row + [-1] * (2 * items + 3 - len(row)))
     shape = (3 * program.layers, items)
     return SemidefiniteProof(
         cross=Matrix(random.normal(scale=size, size=(pairs * items, items)) - program.weights.reshape(-1, items) / 2),
@@ -226,11 +227,15 @@ def test_levels_that_claim_too_much_are_refused(change: object, words: str) -> N
     [
         ("cross", Matrix(np.zeros((2, 8))), "cross"),
         ("first", Matrix(np.arange(192.0).reshape(24, 8)), "symmetric"),
-        ("cuts", Matrix([[0.0, -1.0, 0.0, 1.0, 2.0]]), "multipliers"),
-        ("cuts", Matrix([[0.0, 1.0, 0.0, 1.0, 16.0]]), "items that are there"),
-        ("cuts", Matrix([[0.0, 1.0, 0.0, 1.0, 1.0]]), "differ"),
-        ("cuts", Matrix([[3.0, 1.0, 0.0, 1.0, 2.0]]), "pairs"),
-        ("cuts", Matrix([[0.0, 1.0, 0.5, 1.0, 2.0]]), "whole"),
+        ("cuts", Matrix([[0.0, -1.0, 1.0, 0.0, 1.0, 2.0]]), "multipliers"),
+        ("cuts", Matrix([[0.0, 1.0, 1.0, 0.0, 1.0, 16.0]]), "items that are there"),
+        ("cuts", Matrix([[0.0, 1.0, 1.0, 0.0, -1.0, 2.0]]), "items that are there"),
+        ("cuts", Matrix([[0.0, 1.0, 0.0, 0.0, 1.0, 2.0]]), "two sets"),
+        ("cuts", Matrix([[0.0, 1.0, 3.0, 0.0, 1.0, 2.0]]), "two sets"),
+        ("cuts", Matrix([[0.0, 1.0, 1.0, 0.0, 1.0, 1.0]]), "differ"),
+        ("cuts", Matrix([[3.0, 1.0, 1.0, 0.0, 1.0, 2.0]]), "pairs"),
+        ("cuts", Matrix([[0.0, 1.0, 1.0, 0.5, 1.0, 2.0]]), "whole"),
+        ("cross", Matrix(np.full((24, 8), 1e200)), "at most"),
         ("count_rows", Matrix(-np.ones((12, 8))), "at least 0"),
         ("load_rows", Matrix(np.ones((12, 8))), "cap on loads"),
     ],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from coinfer.solver.assignment.bounds.splitting import Cut
+from coinfer.solver.assignment.bounds.priced import Cut
+from coinfer.solver.assignment.bounds.wide import wide
 from coinfer.solver.program import FloatArray
 
 BREAKS = 1e-3
@@ -13,25 +14,31 @@ NEAR = 0.05
 """Entries below this are no help to a triangle."""
 STARTS = 6
 """Members that a larger inequality may grow from, for each centre."""
+MOST_WIDE = 60
+"""Inequalities with more than one item on either side that are added for each pair at a time."""
 
 
-def broken(blocks: FloatArray, *, size: int, most: int) -> list[Cut]:
+def broken(blocks: FloatArray, *, room: int, most: int, seed: int) -> list[Cut]:
     """Return inequalities that the blocks (pairs, n, n) of a co-membership matrix break.
 
     Parameters
     ----------
     blocks
         Symmetric, entries in [0, 1].
-    size
-        Items of a part in a block; larger inequalities look at three times as many.
+    room
+        Most items of a layer in a part; larger inequalities look at some times as many.
     most
         Triangles of each pair at most, the most broken ones.
+    seed
+        Of the random starts.
     """
     found: list[Cut] = []
     for pair, block in enumerate(blocks):
-        found += [(pair, *cut) for cut in _triangles(block, most)]
+        found += [Cut(pair, (centre,), tuple(others)) for centre, *others in _triangles(block, most)]
         if len(block) <= 256:  # beyond, parts are large and these inequalities hardly ever broken
-            found += [(pair, *cut) for cut in _grown(block, 3 * size)]
+            found += [Cut(pair, (centre,), tuple(others)) for centre, *others in _grown(block, 6 * room)]
+            sets = wide(block, room=room, most=MOST_WIDE, random=np.random.default_rng((seed, pair)))
+            found += [Cut(pair, tuple(some.tolist()), tuple(others.tolist())) for some, others in sets]
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coinfer.solver.assignment.bounds.cuts import broken
+from coinfer.solver.assignment.bounds.priced import PricedCuts
 from coinfer.solver.assignment.bounds.splitting import Splitting
 from coinfer.solver.assignment.program import LayeredAssignment
 from coinfer.solver.certificate.levels import Level, LevelProof, check_levels, known_parts, least_cost
@@ -126,6 +127,7 @@ class _Ascent:
         self.splitting = Splitting(program.weights, self.known, threads=threads)
         self.best: SemidefiniteProof = self.splitting.proof()
         self.kept = self._kept(self.best)
+        self.rounds = 0
 
     def _kept(self, proof: SemidefiniteProof) -> float:
         return min(kept_at_most(self.weights, self.known, proof), float(self.weights.sum()))
@@ -157,7 +159,7 @@ class _Ascent:
             settled = settled or gained < LEAST_GAIN
             if settled and not cuts:
                 return
-            if settled and (done % CUT_EVERY == 0 or not self.splitting.cuts) and not self._cut():
+            if settled and (done % CUT_EVERY == 0 or not self.splitting.cuts.cuts) and not self._cut():
                 return
 
     def _look(self, told: Callable[[float], bool]) -> float | None:
@@ -173,12 +175,12 @@ class _Ascent:
 
     def _cut(self) -> bool:
         """Drop inequalities without a price and add broken ones; return whether there is any."""
-        state = self.splitting
-        size = 2 * int(self.known.capacity.max())
-        priced = {cut: float(price) for cut, price in zip(state.cuts, state.prices, strict=True) if price > 1e-7}
-        for cut in broken(state.blocks(), size=size, most=MOST_TRIANGLES):
+        state, now = self.splitting, self.splitting.cuts
+        priced = {cut: float(price) for cut, price in zip(now.cuts, now.prices, strict=True) if price > 1e-7}
+        self.rounds += 1
+        for cut in broken(state.blocks(), room=int(self.known.capacity.max()), most=MOST_TRIANGLES, seed=self.rounds):
             if len(priced) >= MOST_CUTS:
                 break
             priced.setdefault(cut, 0.0)
-        state.set_cuts(list(priced), np.array(list(priced.values())))
+        state.cuts = PricedCuts(now.pairs, now.items, list(priced), np.array(list(priced.values())))
         return bool(priced)

@@ -4,37 +4,30 @@ The relaxation of :mod:`coinfer.solver.certificate.semidefinite` is split in two
 consecutive layers with eigenvalues in [0, 2C] and a fixed trace, and one consensus matrix with entries in [0, 1]
 and a diagonal of 1. Each sweep projects all blocks (one eigen-decomposition per pair of layers), averages them
 where they overlap, and moves the multipliers :math:`M_l` along the difference. Blocks of two layers are enough: the
-pattern is chordal, so this is as strong as one matrix over all layers. Cuts enter the consensus through their own
-multipliers, moved along their violation.
+pattern is chordal, so this is as strong as one matrix over all layers. Inequalities and rows enter the
+consensus through multipliers of their own, moved along their violation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coinfer.records import Matrix
+from coinfer.solver.assignment.bounds.priced import PricedCuts
 from coinfer.solver.assignment.bounds.rows import Rows
 from coinfer.solver.certificate.semidefinite import Parts, SemidefiniteProof
-from coinfer.solver.program import FloatArray, IntArray
+from coinfer.solver.program import FloatArray
 
 RELAXED = 1.6
 """Over-relaxation of the projection."""
 FIRST_PENALTY = 0.1
 """Penalty for a difference at the start, where a row of weights adds up to about 1."""
-CUT_STEP = 0.005
-"""Step of a cut's multiplier, in units of the penalty; cuts share entries, so that larger steps can overshoot."""
 CHANGE = 1.3
 """By how much the penalty changes when one of the two residuals is far larger than the other."""
 LARGE = 200
 """Size of a block from which only its largest eigenvalues are computed, in single precision: they only guide."""
-
-Cut = tuple[int, ...]
-"""A 2-partition inequality: pair, centre, members."""
 
 
 class Splitting:
@@ -47,7 +40,7 @@ class Splitting:
     within
         Consensus inside each layer, (layers, items, items).
     cuts
-        Inequalities in force, and ``prices`` their multipliers.
+        Inequalities in force.
     """
 
     def __init__(self, weights: FloatArray, known: Parts, *, threads: int = 1) -> None:
@@ -69,9 +62,9 @@ class Splitting:
         half = self.items
         self.multipliers[:, :half, half:] = -self.weights / 2.0
         self.multipliers[:, half:, :half] = -self.weights.transpose(0, 2, 1) / 2.0
-        self.cuts: list[Cut] = []
-        self.prices: FloatArray = np.zeros(0)
-        self._table: tuple[IntArray, IntArray, IntArray, FloatArray, IntArray] | None = None
+        self.cuts = PricedCuts(self.pairs, self.items)
+        self._copies = np.full((self.pairs + 1, 1, 1), 2.0)
+        self._copies[[0, -1]] = 1.0
         self.primal = self.dual = np.inf
         self.rows: dict[str, Rows] = {}
         if not self.equal:
@@ -88,20 +81,23 @@ class Splitting:
         projected = self._projected(target)
         relaxed = RELAXED * projected + (1.0 - RELAXED) * before
         pull = relaxed + self.multipliers / self.penalty
-        slope = self._slope()
         across = pull[:, :half, half:] + self.weights / (2.0 * self.penalty)
         within = np.zeros_like(self.within)
         within[:-1] += pull[:, :half, :half]
         within[1:] += pull[:, half:, half:]
-        if slope is not None:
-            across -= slope[0] / (2.0 * self.penalty)
-            within -= slope[1] / self.penalty
         for rows in self.rows.values():
             taken = rows.slope()
             across -= taken[0] / (2.0 * self.penalty)
             within -= taken[1] / self.penalty
-        within[1:-1] /= 2.0
         old = (self.entries, self.within)
+        if self.cuts.cuts:
+            slope = self.cuts.slope(before, self.penalty)
+            hold = self.cuts.damping
+            across = (2.0 * across - slope[0] / self.penalty + hold[0] * old[0]) / (2.0 + hold[0])
+            within = within - slope[1] / self.penalty + hold[1] * old[1]
+            within /= self._copies + hold[1]
+        else:
+            within /= self._copies
         self.entries = np.clip(across, 0.0, 1.0)
         self.within = np.clip(within, 0.0, 1.0)
         if self.single:
@@ -112,9 +108,8 @@ class Splitting:
         self.dual = self.penalty * float(np.linalg.norm(after - before))
         for rows in self.rows.values():
             rows.move(2.0 * self.entries - old[0], 2.0 * self.within - old[1], self.penalty)
-        if self._table is not None:
-            ahead = 2.0 * self._violation(after) - self._violation(before)
-            self.prices = np.maximum(0.0, self.prices + CUT_STEP * self.penalty * ahead)
+        if self.cuts.cuts:
+            self.cuts.move(after, self.penalty)
 
     def balance(self) -> None:
         """Change the penalty where one residual is far larger than the other."""
@@ -141,14 +136,9 @@ class Splitting:
             cross=Matrix(rounded[:, :half, half:].reshape(shape)),
             first=Matrix(_mirrored(first).reshape(shape)),
             second=Matrix(_mirrored(second).reshape(shape)),
-            cuts=self._cut_rows(),
+            cuts=self.cuts.matrix(self.scale),
             **{name: rows.matrix(self.scale) for name, rows in self.rows.items()},
         )
-
-    def set_cuts(self, cuts: Sequence[Cut], prices: FloatArray) -> None:
-        """Put inequalities in force, with the multipliers to begin from."""
-        self.cuts, self.prices = list(cuts), prices
-        self._table = _table(self.cuts) if cuts else None
 
     def _projected(self, blocks: FloatArray) -> FloatArray:
         """Project every block on the matrices with the right eigenvalues; the pairs are split over the threads."""
@@ -191,40 +181,6 @@ class Splitting:
         found = [eigh(block.astype(np.float32), subset_by_index=wanted, check_finite=False) for block in blocks]
         return np.array([pair[0] for pair in found], dtype=np.float64), np.array([pair[1] for pair in found])
 
-    def _slope(self) -> tuple[FloatArray, FloatArray] | None:
-        """Return what the cuts' prices take from the entries across and within layers."""
-        if self._table is None:
-            return None
-        pair, one, other, sign, row = self._table
-        half = self.items
-        table = np.zeros_like(self.multipliers)
-        np.add.at(table, (pair, one, other), self.prices[row] * sign)
-        table += table.transpose(0, 2, 1)
-        within = np.zeros_like(self.within)
-        within[:-1] += table[:, :half, :half] / 2.0
-        within[1:] += table[:, half:, half:] / 2.0
-        return table[:, :half, half:], within
-
-    def _violation(self, blocks: FloatArray) -> NDArray[np.floating[Any]]:
-        assert self._table is not None  # noqa: S101
-        pair, one, other, sign, row = self._table
-        reached: NDArray[np.floating[Any]] = (
-            np.bincount(row, sign * blocks[pair, one, other], minlength=len(self.cuts)) - 1.0
-        )
-        return reached
-
-    def _cut_rows(self) -> Matrix | None:
-        """Return the inequalities with a price, as rows of one length."""
-        prices = (self.prices / self.scale).astype(np.float32).astype(np.float64)
-        chosen = [(cut, price) for cut, price in zip(self.cuts, prices.tolist(), strict=True) if price > 0.0]
-        if not chosen:
-            return None
-        rows = np.full((len(chosen), 1 + max(len(cut) for cut, _ in chosen)), -1.0)
-        for index, (cut, price) in enumerate(chosen):
-            rows[index, 0], rows[index, 1] = cut[0], price
-            rows[index, 2 : 1 + len(cut)] = cut[1:]
-        return Matrix(rows)
-
 
 def _mirrored(blocks: FloatArray) -> FloatArray:
     """Return blocks that are symmetric to the last bit."""
@@ -245,14 +201,3 @@ def _capped(values: FloatArray, cap: float, total: float, *, exact: bool) -> Flo
         low, high = np.where(large, middle, low), np.where(large, high, middle)
     found: FloatArray = np.clip(values - ((low + high) / 2.0)[:, None], 0.0, cap)
     return found
-
-
-def _table(cuts: Sequence[Cut]) -> tuple[IntArray, IntArray, IntArray, FloatArray, IntArray]:
-    """Return the entries of the inequalities as flat lists: pair, two items, sign, row."""
-    rows: list[tuple[int, int, int, int, int]] = []
-    for index, (pair, centre, *members) in enumerate(cuts):
-        for place, member in enumerate(members):
-            rows.append((pair, centre, member, 1, index))
-            rows += [(pair, earlier, member, -1, index) for earlier in members[:place]]
-    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
-    return table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(np.float64), table[:, 4]
