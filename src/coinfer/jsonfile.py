@@ -13,7 +13,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -26,7 +26,6 @@ from coinfer.records import ArrayReference, Document, Matrix, meant, read_matrix
 
 MAX_JSON_BYTES = 256 * 2**20
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be one half of a surrogate pair
-
 T = TypeVar("T")
 
 
@@ -130,9 +129,9 @@ def read(path: str | os.PathLike[str], kind: type[T], *, format_name: str) -> T:
     return convert(fields, kind, where=str(file), folder=file.parent)
 
 
-def to_builtins(record: Any) -> Any:
-    """Return ``record`` as JSON-ready dictionaries, lists and numbers."""
-    data = msgspec.to_builtins(record, enc_hook=_encode, str_keys=True)
+def to_builtins(record: Any, *, encode: Callable[[Any], Any] | None = None) -> Any:
+    """Return ``record`` as JSON-ready dictionaries, lists and numbers; ``encode`` turns matrices into such."""
+    data = msgspec.to_builtins(record, enc_hook=encode or _encode, str_keys=True)
     return {"format": record.file_format, **data} if isinstance(record, Document) else data
 
 
@@ -142,8 +141,9 @@ def to_text(record: Any) -> str:
 
 
 def sha256(record: Any) -> str:
-    """Return the SHA-256 of ``record`` in canonical form (sorted keys, shortest numbers)."""
-    text = json.dumps(to_builtins(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Return the SHA-256 of ``record`` in canonical form: sorted keys, shortest numbers, matrices by their content."""
+    data = to_builtins(record, encode=lambda value: value.content() if isinstance(value, Matrix) else _encode(value))
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from coinfer.errors import InputError, Plain
 
 MAX_ARRAY_BYTES = 4 * 2**30
+MOST_SPELLED_OUT = 20_000
+"""Numbers of a matrix that enter a hash one by one."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -104,6 +106,13 @@ class Matrix:
         """Rows and columns."""
         rows, columns = self.array.shape
         return rows, columns
+
+    def content(self) -> object:
+        """Return what stands for the numbers in a hash: rows, or beyond :data:`MOST_SPELLED_OUT` shape and SHA-256."""
+        if self.array.size <= MOST_SPELLED_OUT:
+            return self.array.tolist()
+        numbers = np.ascontiguousarray(self.array + 0.0, dtype="<f8")  # -0.0 is 0.0
+        return {"shape": list(self.shape), "sha256": hashlib.sha256(numbers.data).hexdigest()}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Matrix) and np.array_equal(self.array, other.array)
