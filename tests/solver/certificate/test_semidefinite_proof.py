@@ -122,3 +122,21 @@ def test_an_inequality_takes_its_share_of_both_sets() -> None:
     assert kept_at_most(weights, parts, SemidefiniteProof(**nothing(), cuts=halved)) == pytest.approx(4.0)
     star = Matrix([[1.0, 1.0, 1.0, 0.0, 6.0, 7.0, -1.0]])
     assert kept_at_most(weights, parts, SemidefiniteProof(**nothing(), cuts=star)) == pytest.approx(2.0 + 1.0 + 1.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_shares_under_a_load_cap_never_keep_more_than_is_shown(seed: int) -> None:
+    """With any multipliers items with several copies keep no more than the bound, even one too heavy to be whole."""
+    random = np.random.default_rng(seed)
+    shares = random.dirichlet(np.full(PARTS, 0.5), size=(LAYERS, ITEMS))
+    shares[:, 0] = 1.0 / PARTS
+    loads = random.integers(1, 5, size=(LAYERS, ITEMS)).astype(np.float64)
+    loads[:, 0] = 100.0
+    caps = np.einsum("le,leg->lg", loads, shares).max(axis=1)
+    weights = random.random((LAYERS - 1, ITEMS, ITEMS))
+    kept = float(np.einsum("lef,leg,lfg->", weights, shares[:-1], shares[1:]))
+    parts = Parts(capacity=np.full(PARTS, ITEMS), single=False, loads=loads, load_caps=caps)
+    prices = random.exponential(0.1, size=(LAYERS, 3, ITEMS)) * random.integers(0, 2, size=(LAYERS, 3, 1))
+    prices[:, 0, 0] = 10.0 * seed
+    proof = SemidefiniteProof(**nothing(), load_rows=Matrix(prices.reshape(-1, ITEMS)))
+    assert kept_at_most(weights, parts, proof) >= kept
