@@ -29,11 +29,15 @@ class Row:
     seconds: float
 
 
-def options(description: str) -> argparse.Namespace:
-    """Parse ``--quick`` and ``--json``."""
+def options(description: str, *, parts: Sequence[str] = ()) -> argparse.Namespace:
+    """Parse ``--quick`` and ``--json``, and ``--part`` where there are parts: all of them unless some are named."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="the smallest honest sizes: under a minute on 2 cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows here")
+    if parts:
+        parser.add_argument(
+            "--part", nargs="+", choices=parts, default=list(parts), metavar="NAME", help=", ".join(parts)
+        )
     return parser.parse_args()
 
 

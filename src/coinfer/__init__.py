@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from coinfer.executor.profile_machine import profile_machine
     from coinfer.executor.request import Request, read_requests
     from coinfer.executor.run import RunOptions, RunSummary, run
+    from coinfer.models.budget.data import BudgetProblem
+    from coinfer.models.budget.decision import BudgetDecision
     from coinfer.models.endpoint import Endpoint
     from coinfer.models.problem import Problem, read_problem
     from coinfer.models.selection.data import Budgets, Category, Device, Expert, Prompt, SelectionProblem
@@ -50,6 +52,8 @@ _HOME = {
     "executor.profile_machine": "profile_machine",
     "executor.request": "Request read_requests",
     "executor.run": "RunOptions RunSummary run",
+    "models.budget.data": "BudgetProblem",
+    "models.budget.decision": "BudgetDecision",
     "models.endpoint": "Endpoint",
     "models.problem": "Problem read_problem",
     "models.selection.data": "Budgets Category Device Expert Prompt SelectionProblem",
@@ -68,6 +72,8 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.
 
 __all__ = [  # noqa: RUF022
     "BackendMissing",
+    "BudgetDecision",
+    "BudgetProblem",
     "Budgets",
     "Category",
     "CertificateError",

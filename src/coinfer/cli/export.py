@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coinfer.cli import common, placement
+from coinfer.cli import budget, common, placement
 
 if TYPE_CHECKING:
     from coinfer.models.selection.data import SelectionProblem
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer.errors import InputError, Plain
+    from coinfer.models.budget.data import BudgetProblem
     from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
 
@@ -48,7 +49,9 @@ def execute(arguments: argparse.Namespace) -> int:
     for name in placement.EXPORTS:
         if getattr(arguments, name) is not None:
             option = f"--{name.replace('_', '-')}"
-            raise InputError(option, expected="a placement problem with this option", found=Plain("a selection"))
+            raise InputError(option, expected="a placement problem with this option", found=Plain("another kind"))
+    if isinstance(problem, BudgetProblem):
+        return budget.export(arguments, problem)
     told: dict[str, Any] = {"written": []}
     if arguments.mps is not None or arguments.lp is not None:
         _export_program(problem, arguments, told)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from coinfer.cli import common, placement
+from coinfer.cli import budget, common, placement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
+    from coinfer.models.budget.data import BudgetProblem
     from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
     from coinfer.planner.front import FrontPoint, front
@@ -34,6 +35,8 @@ def execute(arguments: argparse.Namespace) -> int:
     problem = read_problem(arguments.problem)
     if isinstance(problem, PlacementProblem):
         return placement.plan(arguments, problem)
+    if isinstance(problem, BudgetProblem):
+        return budget.plan(arguments, problem)
     start = None if arguments.start is None else read_plan_of(arguments.start, SelectionPlan).decision
     limits = common.limits_from(arguments)
     with common.solver_progress(problem, quiet=arguments.json) as on_progress:

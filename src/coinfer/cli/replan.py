@@ -6,7 +6,7 @@ import argparse
 from itertools import chain
 from pathlib import Path
 
-from coinfer.cli import common, placement_replan
+from coinfer.cli import budget_replan, common, placement_replan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trace", type=Path, nargs="+", metavar="FILE", help="new routing traces, for a placement")
     parser.add_argument("--links", type=Path, metavar="FILE", help="measurements of a placement that ran: link costs")
+    parser.add_argument("--outcomes", type=Path, nargs="+", metavar="FILE", help="new outcomes, for a budget")
     parser.add_argument(
         "--migration-cost",
         type=float,
@@ -40,6 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
     from coinfer.errors import InputError, Plain
+    from coinfer.models.budget.data import BudgetProblem
     from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
     from coinfer.planner.plan import read_plan_of
@@ -51,6 +53,10 @@ def execute(arguments: argparse.Namespace) -> int:
     if not arguments.tolerance >= 0.0:
         raise InputError("--tolerance", expected="a number, at least 0", found=arguments.tolerance)
     problem = read_problem(arguments.problem)
+    if isinstance(problem, BudgetProblem):
+        return budget_replan.execute(arguments, problem)
+    if arguments.outcomes is not None:
+        raise InputError("--outcomes", expected="a budget problem with this option", found=Plain("another kind"))
     if isinstance(problem, PlacementProblem):
         return placement_replan.execute(arguments, problem)
     for option, given in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from coinfer.cli import common, placement
+from coinfer.cli import budget, common, placement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
+    from coinfer.models.budget.data import BudgetProblem
     from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
     from coinfer.planner.front import FrontPoint, front
@@ -39,6 +40,8 @@ def execute(arguments: argparse.Namespace) -> int:
     problem = read_problem(arguments.problem)
     if isinstance(problem, PlacementProblem):
         return placement.report(arguments, problem)
+    if isinstance(problem, BudgetProblem):
+        return budget.report(arguments, problem)
     plan = read_plan_of(arguments.plan, SelectionPlan)
     rows = () if arguments.measurements is None else tuple(read_measurements(arguments.measurements))
     profile = None if arguments.profile is None else read_profile(arguments.profile)

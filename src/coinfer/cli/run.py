@@ -43,6 +43,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.executor.run import run
     from coinfer.models.problem import read_problem
     from coinfer.models.selection.gate import read_gate
+    from coinfer.planner.budget.document import BudgetPlan
     from coinfer.planner.placement.document import PlacementPlan
     from coinfer.planner.plan import read_plan
     from coinfer.planner.verify import verify
@@ -56,6 +57,9 @@ def execute(arguments: argparse.Namespace) -> int:
     plan, requests = read_plan(arguments.plan), read_requests(arguments.requests)
     if isinstance(plan, PlacementPlan):
         return placement_run.execute(arguments, plan, requests)
+    if isinstance(plan, BudgetPlan):
+        expected = "a plan of a selection or a placement: its experts are what runs"
+        raise InputError(str(arguments.plan), expected=expected, found=Plain("a plan of a budget"))
     placement_run.refuse(arguments)
     gate = None if arguments.gate is None else read_gate(arguments.gate)
     if arguments.problem is not None:

@@ -6,7 +6,18 @@ import argparse
 
 from coinfer.cli import common
 
-FILES = ("selection", "placement", "plan", "placement-plan", "profile", "gate", "acceleration", "acceleration-decision")
+FILES = (
+    "selection",
+    "placement",
+    "budget",
+    "plan",
+    "placement-plan",
+    "budget-plan",
+    "profile",
+    "gate",
+    "acceleration",
+    "acceleration-decision",
+)
 LINES = ("measurement", "request")
 
 
@@ -33,6 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
         **KINDS,
         "plan": PLANS["selection"],
         "placement-plan": PLANS["placement"],
+        "budget-plan": PLANS["budget"],
         "profile": Profile,
         "gate": Gate,
         "acceleration": AccelerationProblem,

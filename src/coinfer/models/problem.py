@@ -7,16 +7,22 @@ from typing import TypeVar
 
 from coinfer import jsonfile
 from coinfer.errors import ProblemError
+from coinfer.models.budget.data import BudgetProblem
+from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.placement.data import PlacementProblem
 from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.selection.data import FORMAT, SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
 
-Problem = SelectionProblem | PlacementProblem
-Decision = SelectionDecision | PlacementDecision
-KINDS: dict[str, type[Problem]] = {"selection": SelectionProblem, "placement": PlacementProblem}
+Problem = SelectionProblem | PlacementProblem | BudgetProblem
+Decision = SelectionDecision | PlacementDecision | BudgetDecision
+KINDS: dict[str, type[Problem]] = {
+    "selection": SelectionProblem,
+    "placement": PlacementProblem,
+    "budget": BudgetProblem,
+}
 
-P = TypeVar("P", SelectionProblem, PlacementProblem)
+P = TypeVar("P", SelectionProblem, PlacementProblem, BudgetProblem)
 
 
 def read_problem(path: str | os.PathLike[str]) -> Problem:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import overload
 
 from coinfer.errors import PlanMismatch
+from coinfer.models.budget.data import BudgetProblem
+from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.placement.data import PlacementProblem
 from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
+from coinfer.planner.budget.document import BudgetPlan
+from coinfer.planner.budget.make import plan as plan_budget
 from coinfer.planner.placement.document import PlacementPlan
 from coinfer.planner.placement.make import plan as plan_placement
 from coinfer.planner.plan import Plan
@@ -50,6 +54,20 @@ def plan(
 
 @overload
 def plan(
+    problem: BudgetProblem,
+    *,
+    engine: str = ...,
+    limits: Limits | None = ...,
+    start: Decision | None = ...,
+    profile: Profile | None = ...,
+    with_proof: bool = ...,
+    on_progress: OnProgress | None = ...,
+    stop: Stop | None = ...,
+) -> BudgetPlan: ...
+
+
+@overload
+def plan(
     problem: Problem,
     *,
     engine: str = ...,
@@ -83,6 +101,7 @@ def plan(
         ``auto`` takes the engine made for the problem. Selection: ``monotonic`` searches the selections, ``highs``,
         ``cp-sat``, ``scip`` and ``cbc`` solve the integer program. Placement: ``search`` (local search with
         semidefinite bounds), ``chain`` (the exact dynamic program), and the same four for ExFlow's integer program.
+        Budget: ``prices`` (hulls, one price for each limit, exact core), and the same four for the integer program.
     limits
         Of the search and the proof together; none by default. A placement that cannot be solved exactly then stops
         after :data:`coinfer.planner.placement.make.DEFAULT_TIME_S`.
@@ -117,6 +136,18 @@ def plan(
             limits=limits,
             start=start,
             profile=profile,
+            with_proof=with_proof,
+            on_progress=on_progress,
+            stop=stop,
+        )
+    if isinstance(problem, BudgetProblem):
+        if start is not None and not isinstance(start, BudgetDecision):
+            raise PlanMismatch("the decision to begin from is for another kind of problem")
+        return plan_budget(
+            problem,
+            engine=engine,
+            limits=limits,
+            start=start,
             with_proof=with_proof,
             on_progress=on_progress,
             stop=stop,

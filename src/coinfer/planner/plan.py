@@ -7,14 +7,15 @@ from typing import TypeVar
 
 from coinfer import jsonfile
 from coinfer.errors import InputError
+from coinfer.planner.budget.document import BudgetPlan
 from coinfer.planner.claims import FORMAT
 from coinfer.planner.placement.document import PlacementPlan
 from coinfer.planner.selection.document import SelectionPlan
 
-Plan = SelectionPlan | PlacementPlan
-PLANS: dict[str, type[Plan]] = {"selection": SelectionPlan, "placement": PlacementPlan}
+Plan = SelectionPlan | PlacementPlan | BudgetPlan
+PLANS: dict[str, type[Plan]] = {"selection": SelectionPlan, "placement": PlacementPlan, "budget": BudgetPlan}
 
-P = TypeVar("P", SelectionPlan, PlacementPlan)
+P = TypeVar("P", SelectionPlan, PlacementPlan, BudgetPlan)
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from coinfer.errors import PlanMismatch
+from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.problem import Problem
 from coinfer.models.selection.data import SelectionProblem
+from coinfer.planner.budget.document import BudgetPlan
+from coinfer.planner.budget.verify import verify as verify_budget
 from coinfer.planner.claims import Verification
 from coinfer.planner.placement.document import PlacementPlan
 from coinfer.planner.placement.verify import verify as verify_placement
@@ -26,6 +29,9 @@ def verify(problem: Problem, plan: Plan) -> Verification:
     if isinstance(problem, SelectionProblem):
         if isinstance(plan, SelectionPlan):
             return verify_selection(problem, plan)
+    elif isinstance(problem, BudgetProblem):
+        if isinstance(plan, BudgetPlan):
+            return verify_budget(problem, plan)
     elif isinstance(plan, PlacementPlan):
         return verify_placement(problem, plan)
     raise PlanMismatch("the plan is for another kind of problem")

@@ -1,0 +1,1 @@
+"""What outcomes teach: posteriors kept up to date, what to sample next, and honest claims of a plan's value."""

@@ -1,0 +1,115 @@
+"""Claims by planning on one part of the data and scoring on the other: free of selection, whatever the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from coinfer.errors import InputError, Plain
+from coinfer.models.budget.calibration.claim import LEVEL, Claimed, claimed
+from coinfer.models.budget.outcomes import Outcomes
+from coinfer.solver.program import FloatArray, IntArray
+
+P = TypeVar("P")
+FOLDS = 5
+
+
+def claim_by_cross_fitting(
+    outcomes: Outcomes,
+    plan: Callable[[Outcomes], P],
+    score: Callable[[P, Outcomes], FloatArray],
+    *,
+    by: Literal["samples", "prompts"] = "prompts",
+    folds: int = FOLDS,
+    level: float = LEVEL,
+    scored_prompts: int | None = None,
+    seed: int = 0,
+) -> Claimed:
+    """Plan on all folds but one, score on that one, and average.
+
+    The claim is of plans made on a share of (folds - 1) / folds of the data: rarely better than that of all. Folds are
+    not independent, since each is used to plan for the others. ``by`` samples corrects the variance for that as Nadeau
+    and Bengio (Machine Learning 52, 2003) do; ``by`` prompts does not, since there a plan seldom hangs on one fold:
+    where it does (six identical options), 95 % covers about 80 %.
+
+    Parameters
+    ----------
+    outcomes
+        All that there is.
+    plan
+        Makes a plan from outcomes.
+    score
+        Unbiased value of the plan on each prompt of other outcomes, (prompts,): of the same prompts with other samples
+        (``by`` samples), or of other prompts of the same kind (``by`` prompts).
+    by
+        ``samples``: the claim is for the same prompts, and its interval is that of their samples. ``prompts``: for
+        other prompts, and its interval holds the difference between prompts.
+    folds
+        Parts, at least 2.
+    scored_prompts
+        With ``by`` prompts: the value will be measured on so many others; absent: the interval is for the mean over all
+        prompts of the kind.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 folds, fewer prompts than folds, or scores of another shape.
+    """
+    count = len(outcomes.prompts)
+    if folds < 2 or (by == "prompts" and count < max(folds, 3)):
+        raise InputError("folds", expected="at least 2 folds, and no more than there are prompts", found=folds)
+    if not 0.0 < level < 1.0:
+        raise InputError("level", expected="a probability above 0 and below 1", found=level)
+    if by == "samples":
+        scores = np.array([_scored(plan, score, *each) for each in sample_folds(outcomes, folds, seed=seed)])
+        share = 1.0 / folds + 1.0 / (folds - 1)  # each prompt's pick rests on the folds that score the other picks
+        variance = float(scores.var(axis=0, ddof=1).sum()) * share / count**2
+    else:
+        order = np.random.default_rng(seed).permutation(count)
+        scores = np.empty(count)
+        for held in np.array_split(order, folds):
+            scores[held] = _scored(plan, score, outcomes.only(np.setdiff1d(order, held)), outcomes.only(held))
+        share = 1.0 / count + (0.0 if scored_prompts is None else 1.0 / scored_prompts)
+        variance = float(scores.var(ddof=1)) * share
+    return claimed(float(scores.mean()), variance, level=level, basis=f"planned and scored on {folds} folds of {by}")
+
+
+def sample_folds(outcomes: Outcomes, folds: int, *, seed: int) -> list[tuple[Outcomes, Outcomes]]:
+    """Split the samples of each cell at random into folds of nearly one size; return (all others, the fold) of each."""
+    random = np.random.default_rng(seed)
+    right, drawn = outcomes.successes.copy(), outcomes.samples.copy()
+    parts = []
+    for left in range(folds, 0, -1):
+        size = drawn // left
+        hits = random.hypergeometric(right, drawn - right, size).astype(np.int64)
+        parts.append((hits, size))
+        right, drawn = right - hits, drawn - size
+    pairs = []
+    for hits, size in parts:
+        rest = (outcomes.successes - hits, outcomes.samples - size)
+        pairs.append((_with(outcomes, *rest), _with(outcomes, hits, size)))
+    return pairs
+
+
+def _scored(
+    plan: Callable[[Outcomes], P], score: Callable[[P, Outcomes], FloatArray], fit: Outcomes, held: Outcomes
+) -> FloatArray:
+    values = score(plan(fit), held)
+    if values.shape != (len(held.prompts),) or not np.isfinite(values).all():
+        found = Plain(f"shape {values.shape}")
+        raise InputError("score", expected=f"a finite value for each of {len(held.prompts)} prompts", found=found)
+    return values
+
+
+def _with(outcomes: Outcomes, successes: IntArray, samples: IntArray) -> Outcomes:
+    return Outcomes(
+        prompts=outcomes.prompts,
+        arms=outcomes.arms,
+        successes=successes.astype(np.int64),
+        samples=samples.astype(np.int64),
+        resources=outcomes.resources,
+        sample_cost=outcomes.sample_cost,
+        labels=outcomes.labels,
+    )

@@ -1,0 +1,90 @@
+"""Posteriors of rates of success that follow outcomes as they arrive."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from coinfer.errors import InputError, Plain
+from coinfer.models.budget.calibration.factor import fit_factors, matched_beta, posterior_weights
+from coinfer.models.budget.outcomes import Outcomes
+from coinfer.records import Document, Matrix
+from coinfer.solver.program import FloatArray, IntArray
+
+
+class Posteriors(Document, frozen=True, kw_only=True):
+    """What is believed of the rate of success of each arm on each prompt (or stratum), to be kept in a file.
+
+    Attributes
+    ----------
+    prompts, arms
+        Names.
+    alpha, beta
+        (prompts, arms): parameters of the Beta distribution, above 0.
+    """
+
+    file_format: ClassVar[str] = "coinfer/posteriors/1"
+
+    prompts: tuple[str, ...]
+    arms: tuple[str, ...]
+    alpha: Matrix
+    beta: Matrix
+
+    def __post_init__(self) -> None:
+        shape = (len(self.prompts), len(self.arms))
+        for name in ("alpha", "beta"):
+            matrix: Matrix = getattr(self, name)
+            if matrix.shape != shape:
+                raise InputError(name, expected=f"shape {shape}", found=Plain(f"shape {matrix.shape}"))
+            if not (matrix.array > 0.0).all():
+                row, column = np.argwhere(~(matrix.array > 0.0))[0]
+                found = float(matrix.array[row, column])
+                raise InputError(f"{name}[{row}][{column}]", expected="a number above 0", found=found)
+
+
+def update(alpha: FloatArray, beta: FloatArray, outcomes: Outcomes) -> tuple[FloatArray, FloatArray]:
+    """Return the posteriors after more outcomes; in which order or in which parts they come makes no difference.
+
+    Parameters
+    ----------
+    alpha, beta
+        (prompts, arms), in the order of the outcomes.
+    """
+    if alpha.shape != outcomes.successes.shape or beta.shape != alpha.shape:
+        expected = f"alpha and beta of shape {outcomes.successes.shape}, as the outcomes"
+        raise InputError("alpha", expected=expected, found=Plain(f"{alpha.shape} and {beta.shape}"))
+    return alpha + outcomes.successes, beta + (outcomes.samples - outcomes.successes)
+
+
+def updated(posteriors: Posteriors, outcomes: Outcomes) -> Posteriors:
+    """Return the posteriors after more outcomes, which may be of some of the prompts and arms, in any order.
+
+    Raises
+    ------
+    InputError
+        If the outcomes name a prompt or an arm that has no posterior.
+    """
+    rows = _positions("prompts", posteriors.prompts, outcomes.prompts)
+    columns = _positions("arms", posteriors.arms, outcomes.arms)
+    alpha, beta = posteriors.alpha.array.copy(), posteriors.beta.array.copy()
+    cells = np.ix_(rows, columns)
+    alpha[cells], beta[cells] = update(alpha[cells], beta[cells], outcomes)
+    return Posteriors(prompts=posteriors.prompts, arms=posteriors.arms, alpha=Matrix(alpha), beta=Matrix(beta))
+
+
+def empirical_posteriors(outcomes: Outcomes) -> Posteriors:
+    """Return posteriors that know of prompts alike: each cell given the results of all arms on all prompts.
+
+    See :mod:`coinfer.models.budget.calibration.factor`; the Beta distribution with the closest coverage is returned.
+    """
+    alpha, beta = matched_beta(posterior_weights(outcomes, fit_factors(outcomes)))
+    return Posteriors(prompts=outcomes.prompts, arms=outcomes.arms, alpha=Matrix(alpha), beta=Matrix(beta))
+
+
+def _positions(where: str, known: tuple[str, ...], wanted: tuple[str, ...]) -> IntArray:
+    place = {name: i for i, name in enumerate(known)}
+    for i, name in enumerate(wanted):
+        if name not in place:
+            raise InputError(f"outcomes.{where}[{i}]", expected="a name that has a posterior", found=name)
+    return np.array([place[name] for name in wanted], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""How hard prompts are, what finding that out costs, and menus per difficulty."""

@@ -1,0 +1,1 @@
+"""Plans of test-time budgets: make, check, say, and keep to them online."""

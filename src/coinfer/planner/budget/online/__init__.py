@@ -1,0 +1,1 @@
+"""Keeping to a budget while prompts arrive: prices, routing by them, and stopping by them."""

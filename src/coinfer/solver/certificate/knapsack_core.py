@@ -1,0 +1,295 @@
+r"""Go through every choice that prices leave open, to show a bound below the one of the prices.
+
+With the best worth :math:`w_i = \max_j (v_{ij} - \lambda c_{ij})` of each row, a choice that keeps the budgets has
+the value :math:`L(\lambda) - \sum \ell_{ij} - \lambda \cdot s`, where :math:`\ell_{ij} \ge 0` is what its options lose
+against :math:`w_i` and :math:`s \ge 0` what it leaves of the budgets. So one above a claimed bound :math:`\beta` is
+made of options that together lose less than :math:`G = L(\lambda) - \beta`, and leaves less than that unspent. The rows
+with more than one such option are gone through one after another, keeping the sums (cost, value) that no other sum
+dominates. A sum is given up where even the rest of the rows can bring it neither inside the budgets nor near enough.
+
+Where the menus are no decimals the same is done in floats, with a tolerance that is added to the bound shown.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coinfer.errors import CertificateError
+from coinfer.solver.certificate.knapsack_exact import WholeBlock, decimal, weighted_sum, whole_block, worths
+from coinfer.solver.knapsack.program import Block, MultipleChoiceKnapsack
+
+BLOCK_ROWS = 2**14
+MOST_ROWS = 20_000
+"""Rows, each copy counted, that are gone through at most."""
+MOST_OPTIONS = 200_000
+"""Options that the prices may leave open at most."""
+TOLERANCE = 1e-12
+"""Relative to the bound: what the sums of floats may be off by."""
+ROOM = 2**61
+
+Numbers = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """A row with more than one option open: how often it is there, and its options against the best one."""
+
+    copies: int
+    loss: list[Fraction]
+    gain: list[Fraction]
+    cost: list[list[Fraction]]
+
+
+@dataclass(slots=True)
+class _Open:
+    """The rows that the prices leave open, and what the best options of all rows take and gain."""
+
+    rows: list[_Row]
+    taken: list[Fraction]
+    value: Fraction
+    options: int
+    exact: bool
+
+
+def check_core(
+    program: MultipleChoiceKnapsack, prices: tuple[float, ...], claimed: float, bound: Fraction, *, most_states: int
+) -> Fraction | None:
+    """Return the bound that is shown, ``claimed`` or a little above; ``None`` where the core is too large to tell.
+
+    Parameters
+    ----------
+    program, prices
+        See the module.
+    claimed
+        The bound to be shown.
+    bound
+        The one of the prices, above ``claimed``.
+    most_states
+        Sums that are kept at a time.
+
+    Raises
+    ------
+    CertificateError
+        If a choice is found that keeps the budgets and is above the claim.
+    """
+    given = tuple(decimal(price) for price in prices)
+    slack = Fraction(max(abs(float(bound)), 1.0) * TOLERANCE)
+    allowed = bound - decimal(claimed)
+    found = _collect(program, given, allowed + slack)
+    if found is None:
+        return None
+    tolerance = Fraction(0) if found.exact else slack
+    limits = program.budget.tolist()
+    left = [
+        None if math.isinf(limit) else decimal(limit) - used for limit, used in zip(limits, found.taken, strict=True)
+    ]
+    sums = _Sums.of(found.rows, left, given, allowed + tolerance, exact=found.exact)
+    if sums is None or not sums.run(most_states):
+        return None
+    above = decimal(claimed) - found.value + tolerance
+    if sums.gains_more_than(above, surely=True):
+        raise CertificateError(f"proof.core_bound: a choice above {claimed!r} keeps the limits")
+    if sums.gains_more_than(above, surely=False):
+        return None  # in floats it cannot be told whether that choice keeps the limits
+    return decimal(claimed) + 2 * tolerance
+
+
+def _collect(program: MultipleChoiceKnapsack, prices: tuple[Fraction, ...], allowed: Fraction) -> _Open | None:
+    """Find the options that lose less than ``allowed``, row by row."""
+    menus = program.menus
+    found = _Open([], [Fraction(0)] * menus.resources, Fraction(0), 0, True)
+    for start in range(0, menus.rows, BLOCK_ROWS):
+        block = menus.block(start, min(start + BLOCK_ROWS, menus.rows))
+        whole = whole_block(block)
+        if whole is None:
+            found.exact = False
+            _collect_floats(found, block, prices, allowed)
+        else:
+            _collect_whole(found, whole, prices, allowed)
+        if found.options > MOST_OPTIONS:
+            return None
+    return found
+
+
+def _collect_whole(found: _Open, block: WholeBlock, prices: tuple[Fraction, ...], allowed: Fraction) -> None:
+    priced = worths(block, prices)
+    worth = priced.worth if priced.worth.dtype != object else priced.worth.astype(object)
+    least = -(2**62) if worth.dtype != object else min(worth.ravel().tolist()) - 1
+    kept = np.where(block.present, worth, least)
+    best = kept.argmax(axis=1)
+    row = np.arange(len(kept))
+    loss = kept[row, best][:, None] - kept
+    most = math.ceil(allowed * 10**priced.digits)
+    near = block.present & (loss < (most if worth.dtype == object else min(most, 2**62)))
+    units = [10**digits for digits in block.cost_digits]
+    for r, sheet in enumerate(block.cost):
+        found.taken[r] += Fraction(weighted_sum(sheet[row, best], block.copies), units[r])
+    found.value += Fraction(weighted_sum(block.value[row, best], block.copies), 10**block.value_digits)
+    for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
+        mine = np.flatnonzero(near[i]).tolist()
+        found.options += len(mine)
+        first = best[i]
+        found.rows.append(
+            _Row(
+                copies=int(block.copies[i]),
+                loss=[Fraction(int(loss[i, j]), 10**priced.digits) for j in mine],
+                gain=[Fraction(int(block.value[i, j] - block.value[i, first]), 10**block.value_digits) for j in mine],
+                cost=[
+                    [Fraction(int(s[i, j] - s[i, first]), u) for s, u in zip(block.cost, units, strict=True)]
+                    for j in mine
+                ],
+            )
+        )
+
+
+def _collect_floats(found: _Open, block: Block, prices: tuple[Fraction, ...], allowed: Fraction) -> None:
+    present = block.value > -np.inf
+    worth = np.where(present, block.value, -np.inf)
+    for price, sheet in zip(prices, block.cost, strict=True):
+        worth = worth - float(price) * np.where(present, sheet, 0.0)
+    best = worth.argmax(axis=1)
+    row = np.arange(len(worth))
+    near = present & (worth[row, best][:, None] - worth < float(allowed))
+    for r, sheet in enumerate(block.cost):
+        found.taken[r] += Fraction(math.fsum((sheet[row, best] * block.copies).tolist()))
+    found.value += Fraction(math.fsum((block.value[row, best] * block.copies).tolist()))
+    for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
+        mine = np.flatnonzero(near[i]).tolist()
+        found.options += len(mine)
+        first = best[i]
+        gain = [Fraction(float(block.value[i, j])) - Fraction(float(block.value[i, first])) for j in mine]
+        cost = [[Fraction(float(s[i, j])) - Fraction(float(s[i, first])) for s in block.cost] for j in mine]
+        loss = [
+            sum((p * c for p, c in zip(prices, costs, strict=True)), Fraction(0)) - own
+            for own, costs in zip(gain, cost, strict=True)
+        ]
+        found.rows.append(_Row(copies=int(block.copies[i]), loss=loss, gain=gain, cost=cost))
+
+
+class _Sums:
+    """Undominated sums over the rows gone through so far: what they take of each resource, gain, and lose."""
+
+    def __init__(
+        self,
+        rows: list[tuple[int, Numbers, Numbers, Numbers]],
+        left: Numbers,
+        weights: list[float],
+        allowed: float,
+        unit: int,
+    ) -> None:
+        self.rows, self.left, self.allowed, self.unit = rows, left, allowed, unit
+        self.weights = np.array(weights)
+        self.margin: Numbers = np.zeros_like(left)
+        if left.dtype != np.int64:
+            self.margin = TOLERANCE * np.maximum(np.abs(left), 1.0)
+        kind = left.dtype
+        self.cost, self.gain = np.zeros((1, len(left)), dtype=kind), np.zeros(1, dtype=kind)
+        self.loss = np.zeros(1, dtype=kind)
+
+    @classmethod
+    def of(
+        cls,
+        rows: list[_Row],
+        left: list[Fraction | None],
+        prices: tuple[Fraction, ...],
+        allowed: Fraction,
+        *,
+        exact: bool,
+    ) -> _Sums | None:
+        """Put the rows into arrays: whole numbers where exact; ``None`` where those are too large.
+
+        Resources without a limit are left out. Losses, gains and costs each have a unit of their own.
+        """
+        kept = [r for r, room in enumerate(left) if room is not None]
+        losses = [*(number for row in rows for number in row.loss), allowed]
+        gains = [number for row in rows for number in row.gain]
+        costs = [[*(each[r] for row in rows for each in row.cost), left[r] or Fraction(0)] for r in kept]
+        units = [_unit(numbers) if exact else 1 for numbers in (losses, gains, *costs)]
+        copies = sum(row.copies for row in rows) + 1
+        for unit, numbers in zip(units, (losses, gains, *costs), strict=True):
+            if exact and max((abs(number) for number in numbers), default=Fraction(0)) * unit * copies >= ROOM:
+                return None
+        kind = np.int64 if exact else np.float64
+
+        def array(numbers: list[Fraction], unit: int) -> Numbers:
+            return np.array([int(n * unit) if exact else float(n) for n in numbers], dtype=kind)
+
+        made = []
+        for row in rows:
+            table = [array([each[r] for each in row.cost], unit) for r, unit in zip(kept, units[2:], strict=True)]
+            cost = np.array(table, dtype=kind).reshape(len(kept), len(row.loss)).T
+            loss = array(row.loss, units[0])
+            others = loss[loss > 0]
+            most = row.copies
+            if len(others) == len(loss) - 1 and len(others):  # each copy that deviates loses something
+                most = min(most, int(float(allowed) * units[0] / float(others.min())) + 1)
+            made.append((most, cost, array(row.gain, units[1]), loss))
+        if sum(row[0] for row in made) > MOST_ROWS:
+            return None
+        made.sort(key=lambda row: -float(np.abs(row[1]).max(initial=0)))
+        rooms = [array([left[r] or Fraction(0)], unit) for r, unit in zip(kept, units[2:], strict=True)]
+        room = np.concatenate(rooms) if rooms else np.zeros(0, dtype=kind)
+        weights = [float(prices[r]) * units[0] / unit for r, unit in zip(kept, units[2:], strict=True)]
+        return cls(made, room, weights, float(allowed * units[0]), units[1])
+
+    def run(self, most_states: int) -> bool:
+        """Go through all rows; false where there were too many sums."""
+        ahead = [most * np.stack([cost.min(axis=0), cost.max(axis=0)]) for most, cost, _, _ in self.rows]
+        future = np.zeros((2, len(self.left)), dtype=self.left.dtype)
+        for each in ahead:
+            future += each
+        self._give_up(future)
+        for most, cost, gain, loss in self.rows:
+            step = np.stack([cost.min(axis=0), cost.max(axis=0)])
+            for _ in range(most):
+                future = future - step
+                if len(self.loss) * len(loss) > most_states:
+                    return False
+                self.cost = (self.cost[:, None] + cost[None]).reshape(-1, len(self.left))
+                self.gain = (self.gain[:, None] + gain[None]).ravel()
+                self.loss = (self.loss[:, None] + loss[None]).ravel()
+                self._give_up(future)
+                self._dominate()
+                if not len(self.loss):
+                    return True
+        return True
+
+    def _give_up(self, future: Numbers) -> None:
+        """Drop the sums that no rest can bring inside the limits, or near enough to them."""
+        if not len(self.left):
+            keep = self.loss < self.allowed
+        else:
+            inside = (self.cost + future[0] <= self.left + self.margin).all(axis=1)
+            unspent = np.maximum(self.left - self.cost - future[1], 0) @ self.weights
+            keep = inside & (self.loss + unspent < self.allowed * (1.0 + 1e-12))
+        self.cost, self.gain, self.loss = self.cost[keep], self.gain[keep], self.loss[keep]
+
+    def _dominate(self) -> None:
+        """Drop a sum where another takes no more and gains no less."""
+        if self.cost.shape[1] == 1:
+            order = np.lexsort((-self.gain, self.cost[:, 0]))
+            best = np.maximum.accumulate(self.gain[order])
+            keep = order[np.concatenate([[True], best[1:] > best[:-1]])] if len(order) else order
+        else:
+            order = np.lexsort((-self.gain, *self.cost.T))
+            ordered = self.cost[order]
+            keep = order[np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])] if len(order) else order
+        self.cost, self.gain, self.loss = self.cost[keep], self.gain[keep], self.loss[keep]
+
+    def gains_more_than(self, gain: Fraction, *, surely: bool) -> bool:
+        """Whether a sum that is left gains more than ``gain``; ``surely``: one that is well inside the limits."""
+        inside = (
+            (self.cost <= self.left - self.margin).all(axis=1) if surely else np.ones(len(self.gain), dtype=np.bool_)
+        )
+        return any(Fraction(found) > gain * self.unit for found in self.gain[inside].tolist())
+
+
+def _unit(numbers: list[Fraction]) -> int:
+    """Return a number that makes all of them whole."""
+    return math.lcm(1, *(number.denominator for number in numbers))

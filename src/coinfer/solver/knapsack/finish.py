@@ -1,0 +1,179 @@
+"""Closing the gap that a choice made by repair leaves: exact search near to the prices, then branch and cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coinfer.solver.knapsack.base import Base, Choice, choice_of, chosen_of, losses_of
+from coinfer.solver.knapsack.halves import Candidates, candidates
+from coinfer.solver.knapsack.plan import rounded_up
+from coinfer.solver.knapsack.repair import feasible_choice
+from coinfer.solver.knapsack.restricted import search
+from coinfer.solver.knapsack.run import Run
+from coinfer.solver.knapsack.sweep import Sweep
+from coinfer.solver.program import FloatArray
+
+MOST_SUMS = 1 << 20
+"""Sums that the exact search lists of each half of the rows."""
+BLIND_SUMS, BLIND_GROWTH = 1 << 10, 8.0
+"""The same while no choice is known, and the factor by which the shortfall grows then."""
+FIRST = 16
+"""Options that the exact search begins with."""
+GROWTH = 1.3
+"""Factor by which the shortfall grows that it looks for."""
+FINEST = 1.15
+"""Growth below which it is not tried in smaller steps."""
+TRIED = (36, 60, 90)
+"""Nearest options among which choices are sought that fall shorter than what can be searched in full."""
+ENOUGH = 1e-6
+"""Relative gap below which branch and cut, which is slow, is not begun."""
+BRANCHED = 1500
+"""Options that branch and cut takes at most."""
+
+
+def finish(run: Run, base: Base, found: Sweep) -> str | None:
+    """Search for better choices and a lower bound; return what kept the gap open, ``None`` where it is closed."""
+    slack = np.array([float(Fraction(own) - total) for own, total in zip(run.budget.tolist(), base.cost, strict=True)])
+    blur = _blur(base, slack)
+    losses = np.sort(base.loss[_others(base)])
+    room = float(losses[min(FIRST, len(losses) - 1)]) + 4.0 * blur if len(losses) else 4.0 * blur
+    growth, most = (GROWTH, MOST_SUMS) if run.choice is not None else (BLIND_GROWTH, BLIND_SUMS)
+    while True:
+        gap = _gap(run, found)
+        last = room >= gap
+        room = min(room, gap + blur)
+        if room > found.reach or run.watch.hit() is not None:
+            break
+        listed = candidates(base, slack, room + 2.0 * blur, most, run.watch)
+        if listed is None:
+            if growth < FINEST or run.watch.hit() is not None:
+                break
+            room /= growth
+            growth = 1.0 + (growth - 1.0) / 3.0
+            room *= growth
+            continue
+        best = _best(base, listed, run.budget, blur)
+        if best is not None:
+            run.offer(best)
+            if len(listed.changes) < 256 or listed.shortfall[-1] > listed.shortfall[0] + 2.0 * blur:
+                run.core(rounded_up(best.value))
+                run.prove()
+            return None if run.closed else "states"
+        if listed.changes:  # all of them exceed a budget by less than rounding
+            break
+        if room > _largest(base, slack):
+            break
+        if last:
+            run.core(found.bound if run.choice is None else rounded_up(run.choice.value))
+            run.prove()
+            return None if run.closed else "other"
+        run.core(found.bound - room)
+        if run.closed:
+            return None
+        room *= growth
+    return _without_proof(run, base, slack, found, room)
+
+
+def _others(base: Base) -> NDArray[np.bool_]:
+    """Tell, for every option near, whether it is another one than the choice."""
+    others = np.ones(len(base.loss), dtype=np.bool_)
+    others[base.near.first[:-1]] = False
+    return others
+
+
+def _gap(run: Run, found: Sweep) -> float:
+    """Return what the best choice falls short of the bound of the pass; without one, anything may."""
+    return np.inf if run.choice is None else found.bound - float(run.choice.value)
+
+
+def _blur(base: Base, slack: FloatArray) -> float:
+    """Return far more than rounding can change in a shortfall."""
+    near = base.near
+    size = float(np.max(np.abs(near.value) + base.prices @ np.abs(near.cost), initial=0.0))
+    return 1e-13 * (size + float(base.prices @ np.abs(slack)) + 1e-200)
+
+
+def _best(base: Base, listed: Candidates, budget: FloatArray, blur: float) -> Choice | None:
+    """Return the best choice listed; those that rounding makes look alike are compared by their exact sums."""
+    best: Choice | None = None
+    cap = np.inf
+    for short, changes in zip(listed.shortfall.tolist(), listed.changes, strict=True):
+        if short > cap:
+            break
+        counts = np.zeros(len(base.near.option), dtype=np.int64)
+        counts[base.near.first[:-1]] = base.near.copies
+        for place in changes:
+            counts[place] += 1
+            counts[base.near.first[base.near.row_of_option[place]]] -= 1
+        choice = choice_of(base, counts, budget)
+        if choice is not None:
+            cap = min(cap, short + 2.0 * blur)
+            if best is None or choice.value > best.value:
+                best = choice
+    return best
+
+
+def _largest(base: Base, slack: FloatArray) -> float:
+    """Return more than any choice of the options near can fall short of the bound."""
+    near = base.near
+    heads = near.first[:-1][near.row_of_option]
+    less = base.prices @ np.maximum(near.cost[:, heads] - near.cost, 0.0)
+    worst = np.maximum.reduceat(base.loss + less, near.first[:-1]) if len(near.row) else np.zeros(0)
+    return float(worst @ near.copies + base.prices @ np.maximum(slack, 0.0)) * (1.0 + 1e-9)
+
+
+def _without_proof(run: Run, base: Base, slack: FloatArray, found: Sweep, room: float) -> str | None:
+    """Look for better choices among fewer options; where few are left in all, search them by branch and cut."""
+    for count in TRIED if run.choice is not None else ():
+        part = _nearest(base, count)
+        short = room
+        while short < _gap(run, found) and short < np.inf and run.watch.hit() is None:
+            listed = candidates(part, slack, short, MOST_SUMS, run.watch)
+            if listed is None:
+                break
+            best = _best(part, listed, run.budget, _blur(base, slack))
+            run.offer(best)
+            if best is not None or short > 1e3 * room:
+                break
+            short *= GROWTH
+    if run.closed or run.watch.hit() is not None:
+        return None if run.closed else run.watch.hit()
+    return _branch(run, base, found)
+
+
+def _nearest(base: Base, count: int) -> Base:
+    losses = base.loss[_others(base)]
+    cap = np.inf if len(losses) <= count else float(np.partition(losses, count)[count])
+    return _within(base, cap)
+
+
+def _within(base: Base, cap: float) -> Base:
+    """Return the base with the near options whose loss is below ``cap``."""
+    stays = (base.loss < cap) | ~_others(base)
+    near = chosen_of(base.near, stays)
+    return replace(base, near=near, loss=losses_of(near, base.prices))
+
+
+def _branch(run: Run, base: Base, found: Sweep) -> str | None:
+    """Search by branch and cut all options that a better choice can have, where they are few enough."""
+    cap = _gap(run, found) + _blur(base, np.zeros(len(run.budget)))
+    if cap <= ENOUGH * abs(found.bound):
+        return "states"
+    if int((base.loss[_others(base)] < cap).sum()) > BRANCHED or cap > found.reach:
+        return "states"
+    part = _within(base, cap)
+    searched = search(part, run.budget, feasible_choice(part, run.budget, run.watch, pairs=False), run.watch)
+    run.offer(searched.choice)
+    if searched.bound < np.inf and run.choice is not None:
+        run.core(max(searched.bound, rounded_up(run.choice.value)))
+        if searched.done:
+            run.prove()
+    if run.closed:
+        return None
+    if run.watch.hit() is not None:
+        return run.watch.hit()
+    return "other" if searched.done else "states"

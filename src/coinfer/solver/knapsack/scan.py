@@ -1,0 +1,137 @@
+"""Reading menus of one resource piece by piece: checked once, absent options without a cost, stops looked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from coinfer.solver.knapsack.program import Block, Menus, check_block
+from coinfer.solver.limits import Limits
+from coinfer.solver.program import FloatArray, IntArray
+from coinfer.solver.progress import Stop
+
+FETCHED = 1 << 14
+"""Rows asked for at a time: enough for a formula to be worth its call."""
+PIECE_CELLS = 1 << 16
+"""Cells worked on at a time: few enough for the temporary arrays to stay in the processor's cache."""
+
+
+class Stopped(Exception):  # noqa: N818
+    """A limit was hit inside a pass; the text is its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Watch:
+    """What may end a solve early.
+
+    Attributes
+    ----------
+    began
+        ``time.perf_counter()`` at the start of the solve.
+    limits, stop
+        As given by the caller.
+    """
+
+    began: float
+    limits: Limits
+    stop: Stop
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the solve began."""
+        return time.perf_counter() - self.began
+
+    def hit(self) -> str | None:
+        """Return the name of the limit that is hit now, ``None`` without one."""
+        if self.stop:
+            return "interrupt"
+        return "time" if self.limits.time_s is not None and self.seconds >= self.limits.time_s else None
+
+    def look(self) -> None:
+        """Raise :class:`Stopped` where a limit is hit."""
+        limit = self.hit()
+        if limit is not None:
+            raise Stopped(limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Piece:
+    """Consecutive rows, ready for arithmetic.
+
+    Attributes
+    ----------
+    start
+        The first row.
+    value, cost
+        (rows, options): in C order; an absent option has the value ``-inf`` and a finite cost.
+    copies
+        (rows,): at least 1.
+    """
+
+    start: int
+    value: FloatArray
+    cost: FloatArray
+    copies: IntArray
+
+
+class Reader:
+    """Rows of ``menus``, as often as they are needed; the first complete pass checks every number."""
+
+    def __init__(self, menus: Menus, watch: Watch) -> None:
+        self.menus = menus
+        self.watch = watch
+        self._checked = False
+        self._tidy = True
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield all rows in order.
+
+        Raises
+        ------
+        InputError
+            For numbers that :func:`~coinfer.solver.knapsack.program.check_block` refuses.
+        Stopped
+            Where a limit is hit.
+        """
+        rows = self.menus.rows
+        size = max(16, PIECE_CELLS // self.menus.options)
+        for start in range(0, rows, FETCHED):
+            self.watch.look()
+            block = self.menus.block(start, min(start + FETCHED, rows))
+            for first in range(0, len(block.value), size):
+                yield self._piece(block, start, first, first + size)
+        self._checked = True
+
+    def at(self, start: int, stop: int) -> Piece:
+        """Return a few rows, checked."""
+        block = self.menus.block(start, stop)
+        check_block(block, start)
+        return tidy_piece(block, start)
+
+    def _piece(self, block: Block, start: int, first: int, last: int) -> Piece:
+        part = Block(value=block.value[first:last], cost=block.cost[:, first:last], copies=block.copies[first:last])
+        if not self._checked and not _plain(part):
+            check_block(part, start + first)
+            self._tidy = self._tidy and bool(np.isfinite(part.cost).all())
+        if self._tidy:
+            value, cost = np.ascontiguousarray(part.value), np.ascontiguousarray(part.cost[0])
+            return Piece(start=start + first, value=value, cost=cost, copies=part.copies)
+        return tidy_piece(part, start + first)
+
+
+def tidy_piece(block: Block, start: int) -> Piece:
+    """Return the rows with a cost of 0 for whatever is absent."""
+    value, cost = np.ascontiguousarray(block.value), np.ascontiguousarray(block.cost[0])
+    if not np.isfinite(cost).all():
+        cost = np.where(value > -np.inf, cost, 0.0)
+    return Piece(start=start, value=value, cost=cost, copies=block.copies)
+
+
+def _plain(block: Block) -> bool:
+    """Tell by three quick sums that nothing is absent, infinite or NaN; otherwise the full check has to look."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = float(block.value.sum()) + float(block.cost.sum())
+    return bool(np.isfinite(sums) and block.copies.min() >= 1)
