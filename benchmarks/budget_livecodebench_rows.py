@@ -9,8 +9,8 @@ gaining near 70 B, which would flatter. Where no fixed choice ever gets there, t
 compared, and so a least one; menus end at 10 samples, so figures at 80 B say little. GPT-3.5-Turbo was picked by its
 figures on these data; beside it stand the median over 30 models, and a model chosen on the learning half alone.
 
-Repair: the same 400 problems after one repair of each failed first try. Only three models are in both files; one is left
-out, since its name, mistral-large-latest, may mean another model in each.
+Repair: the same 400 problems after one repair of each failed first try. Only three models are in both files; one is
+left out, since its name, mistral-large-latest, may mean another model in each.
 """
 
 from __future__ import annotations

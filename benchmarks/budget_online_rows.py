@@ -29,7 +29,7 @@ def menus(rows: int, seed: int, *, drift: float = 0.0) -> tuple[FloatArray, Floa
     return values, np.stack([money, requests])
 
 
-def rows(*, quick: bool) -> list[Row]:
+def rows(quick: bool) -> list[Row]:
     """Return the rows of all streams."""
     prompts = 40_000 if quick else 200_000
     values, costs = menus(prompts, 0)
@@ -110,4 +110,4 @@ def _taker(random: np.random.Generator, error: FloatArray | None) -> Callable[[F
 
 if __name__ == "__main__":
     arguments = options(__doc__ or "")
-    show(rows(quick=arguments.quick), arguments.json)
+    show(rows(arguments.quick), arguments.json)

@@ -1,8 +1,9 @@
-"""Import: turn routing traces, and public routing and energy data, into a problem file.
+"""Import: turn recorded outcomes, routing traces, and public routing and energy data into a problem file.
 
-Formats: trace (which experts each token visited, for a placement), routerbench (CSV), llmrouter (routing rows,
-candidates, queries), ml-energy (leaderboard JSON), csv (qualities and optionally experts), npz (numpy arrays Q and M).
-What each of them may hold: docs/imports.md and docs/traces.md.
+Formats: outcomes (who was right how often, for a test-time budget), trace (which experts each token visited, for a
+placement), routerbench (CSV), llmrouter (routing rows, candidates, queries), ml-energy (leaderboard JSON), csv
+(qualities and optionally experts), npz (numpy arrays Q and M).
+What each of them may hold: docs/imports.md, docs/budget-imports.md and docs/traces.md.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coinfer.cli import common, placement_import
+from coinfer.cli import budget_import, common, placement_import
 
 if TYPE_CHECKING:
     from coinfer.models.selection.imports import EnergyOptions, Imported
 
-FORMATS = ("trace", "routerbench", "llmrouter", "ml-energy", "csv", "npz")
+FORMATS = ("outcomes", "trace", "routerbench", "llmrouter", "ml-energy", "csv", "npz")
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 
 
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     energy.add_argument(
         "--gpus", action="append", default=[], metavar="GPU=COUNT", help="GPUs there are, as in H100=16; repeatable"
     )
+    budget_import.add_arguments(parser)
     placement_import.add_arguments(parser)
 
 
@@ -58,6 +60,9 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.output.resolve() == path.resolve():
             raise InputError("--output", expected="a file that is not imported itself", found=Plain(str(path)))
     placement_import.check(arguments)
+    budget_import.check(arguments)
+    if arguments.format == "outcomes":
+        return budget_import.execute(arguments)
     if arguments.format == "trace":
         return placement_import.execute(arguments)
     made = _import(arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from itertools import combinations_with_replacement, product
 from typing import Any
@@ -78,10 +79,11 @@ def test_any_prices_show_a_bound(program: MultipleChoiceKnapsack, prices: list[f
     bound, is_exact = price_bound(program, given_prices)
     shown = shown_by(program, KnapsackProof(prices=given_prices))
     assert shown.bound is not None
-    assert decimal(shown.bound) >= bound
     assert shown.exact == is_exact
+    assert decimal(shown.bound) <= bound if is_exact else Fraction(shown.bound) >= bound
     if best is not None:
         assert bound >= best
+        assert (decimal(shown.bound) if is_exact else Fraction(shown.bound)) >= best
         assert not shows_infeasible(program, given_prices)
 
 
@@ -122,8 +124,8 @@ def test_a_core_shows_the_optimum_and_nothing_less(
     if decimal(claim) >= bound:
         return
     shown = shown_by(program, KnapsackProof(prices=given_prices, core_bound=claim))
-    assert shown.core
-    assert shown.bound == claim
+    assert shown.bound is not None
+    assert best <= decimal(shown.bound) <= decimal(claim)
     with pytest.raises(CertificateError, match="core_bound"):
         shown_by(program, KnapsackProof(prices=given_prices, core_bound=float(best) - 0.005))
 
@@ -164,6 +166,8 @@ def tenths(limit: float) -> MultipleChoiceKnapsack:
 def test_a_tenth_is_a_tenth() -> None:
     """Three tenths at the price 1 are worth nothing and the limit of 0.3 is worth 0.3, exactly."""
     assert price_bound(tenths(0.3), (1.0,)) == (Fraction(3, 10), True)
+    assert price_bound(tenths(0.35), (1.0,)) == (Fraction(35, 100), True)
+    assert shown_by(tenths(0.35), KnapsackProof(prices=(1.0,))).bound == 0.3  # sums of tenths are tenths
     assert shown_by(tenths(0.3), KnapsackProof(prices=(1.0,))).bound == 0.3
     cheap = MultipleChoiceKnapsack(
         menus=StoredMenus(value=np.array([[0.3]]), cost=np.array([[[0.1]]]), copies=np.array([3])),
@@ -230,7 +234,7 @@ def test_a_core_that_is_too_large_shows_only_the_prices() -> None:
     bound, _ = price_bound(program, (1.0,))
     shown = shown_by(program, KnapsackProof(prices=(1.0,), core_bound=float(bound) - 1.0), most_states=1000)
     assert not shown.core
-    assert shown.bound == float(bound)
+    assert shown.bound == np.floor(float(bound))
 
 
 def test_worths_do_not_overflow_where_an_option_is_absent() -> None:
@@ -242,3 +246,58 @@ def test_worths_do_not_overflow_where_an_option_is_absent() -> None:
     assert worths(whole, (Fraction(1000),)).worth[1, 0] == 3 - 10**18
     program = MultipleChoiceKnapsack(menus=StoredMenus(value=value, cost=block.cost), budget=np.array([2.0 * 10.0**15]))
     assert price_bound(program, (0.0,)) == (Fraction(3 - 10**15), True)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_large_sums_on_a_tight_budget_are_not_trusted_too_far(seed: int) -> None:
+    """Where costs are a billion times what is left of the budget, a core in floats shows no less than is possible."""
+    random = np.random.default_rng(seed)
+    rows, options = 4, 3
+    cost = random.random((1, rows, options)) * 10.0 ** random.integers(6, 10)
+    value = random.random((rows, options))
+    picks = random.integers(0, options, size=rows)
+    limit = math.fsum(cost[0, np.arange(rows), picks].tolist())
+    menus = StoredMenus(value=value, cost=cost)
+    program = MultipleChoiceKnapsack(menus=menus, budget=np.array([limit * (1.0 + 1e-15)]))
+    best = optimum(program)
+    assert best is not None
+    for price in (0.0, 1e-9, 1e-7):
+        for claim in (float(best), float(best) - 0.01, float(best) - 0.1):
+            try:
+                shown = shown_by(program, KnapsackProof(prices=(price,), core_bound=claim))
+            except CertificateError:
+                assert Fraction(claim) < best
+                continue
+            assert shown.bound is not None
+            assert Fraction(shown.bound) >= best
+
+
+def test_copies_beyond_64_bits_are_summed() -> None:
+    """Two rows of so many copies that their number overflows are still added up."""
+    menus = StoredMenus(value=np.ones((2, 1)), cost=np.zeros((1, 2, 1)), copies=np.array([2**62, 2**62]))
+    program = MultipleChoiceKnapsack(menus=menus, budget=np.array([1.0]))
+    assert price_bound(program, (0.0,)) == (Fraction(2**63), True)
+
+
+@pytest.mark.parametrize("claim", [np.nan, np.inf, -np.inf])
+def test_a_core_bound_must_be_a_number(claim: float) -> None:
+    """NaN and infinities are refused with a sentence."""
+    with pytest.raises(CertificateError, match="core_bound"):
+        shown_by(tenths(0.3), KnapsackProof(prices=(1.0,), core_bound=claim))
+
+
+def test_a_core_without_any_limit() -> None:
+    """Where nothing is limited the best options are the optimum, and a claim below it is refused."""
+    menus = StoredMenus(value=np.array([[0.5, 0.25], [1.0, 0.9]]), cost=np.zeros((1, 2, 2)))
+    program = MultipleChoiceKnapsack(menus=menus, budget=np.array([np.inf]))
+    assert shown_by(program, KnapsackProof(prices=(0.0,), core_bound=1.5)).bound == 1.5
+    with pytest.raises(CertificateError, match="core_bound"):
+        shown_by(program, KnapsackProof(prices=(0.0,), core_bound=1.25))
+
+
+def test_sums_beyond_the_range_of_floats_are_refused() -> None:
+    """No bound can be written there."""
+    menus = StoredMenus(value=np.array([[np.pi]]), cost=np.array([[[1e300]]]))
+    program = MultipleChoiceKnapsack(menus=menus, budget=np.array([1e300]))
+    with pytest.raises(CertificateError, match="range"):
+        shown_by(program, KnapsackProof(prices=(1e20,)))

@@ -22,7 +22,7 @@ from coinfer.planner.budget.interval import interval
 from coinfer.planner.budget.wording import clash, remarks
 from coinfer.planner.claims import Claim
 from coinfer.records import Matrix
-from coinfer.solver.certificate.knapsack import KnapsackProof, price_bound, short_prices, shown_by
+from coinfer.solver.certificate.knapsack import KnapsackProof, short_prices, shown_by
 from coinfer.solver.knapsack.program import MultipleChoiceKnapsack
 from coinfer.solver.knapsack.result import KnapsackResult
 from coinfer.solver.knapsack.solve import solve
@@ -126,9 +126,10 @@ def _certificate(
     value = evaluation.objective
     claimed = result.bound / scaled.value_factor
     if proof is not None and proof.core_bound is not None:
-        alone, _ = price_bound(program, proof.prices)
-        if float(alone) - value <= TOLERANCE * abs(value):  # the prices are proof enough
-            proof = msgspec.structs.replace(proof, core_bound=None)
+        plain = msgspec.structs.replace(proof, core_bound=None)
+        alone = shown_by(program, plain).bound
+        if alone is not None and alone - value <= TOLERANCE * abs(value):  # the prices are proof enough
+            proof = plain
     shown = None if proof is None else shown_by(program, proof)
     verified = None if shown is None or shown.bound is None else max(shown.bound, value)
     bound = verified if verified is not None else (max(claimed, value) if np.isfinite(claimed) else None)

@@ -125,7 +125,13 @@ def gain(plan: BudgetPlan, problem: BudgetProblem) -> str | None:
             budget, mine = problem.budgets[0], plan.spend[0].expected
             ratio = f", {other.spend / mine:.2f} times as much as this plan" if mine > 0.0 else ""
             parts.append(f"{quantity(other.spend, budget.resource)} for the same value{ratio}")
-    return f"Treating all prompts alike would give {'; or need '.join(parts)}." if parts else None
+    if not parts:
+        return None
+    told = f"Treating all prompts alike would give {'; or need '.join(parts)}."
+    same = plan.alternatives[0]
+    worse = same.value > plan.certificate.value if problem.objective == "value" else same.value < plan.certificate.value
+    dear = worse and same.what == "same_budgets" and problem.information is not None
+    return f"{told} Finding out more about them does not pay here." if dear else told
 
 
 def between(plan: BudgetPlan) -> str | None:

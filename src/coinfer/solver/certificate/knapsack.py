@@ -28,12 +28,20 @@ import numpy as np
 
 from coinfer.errors import CertificateError
 from coinfer.records import Record
-from coinfer.solver.certificate.knapsack_exact import best_of_rows, decimal, weighted_sum, whole_block, worths
+from coinfer.solver.certificate.knapsack_exact import (
+    best_of_rows,
+    decimal,
+    value_digits,
+    weighted_sum,
+    whole_block,
+    worths,
+)
 from coinfer.solver.knapsack.program import Block, MultipleChoiceKnapsack, check_block
 from coinfer.solver.program import FloatArray
 
 UNIT = 2.0**-53
 BLOCK_ROWS = 2**14
+LARGEST = 10**290
 SHORT = 9
 """Significant digits of a price that a plan carries: few enough for whole numbers of 64 bits."""
 
@@ -149,19 +157,33 @@ def shown_by(program: MultipleChoiceKnapsack, proof: KnapsackProof, *, most_stat
 
     words = "prices, one pass over the menus"
     if proof.shows == "infeasible":
-        return Shown(
-            bound=None, infeasible=shows_infeasible(program, proof.prices), method=words, exact=True, core=False
-        )
-    bound, exact = price_bound(program, proof.prices)
+        free = MultipleChoiceKnapsack(menus=_Free(program), budget=program.budget)
+        total, exact = price_bound(free, proof.prices)
+        return Shown(bound=None, infeasible=total < 0, method=words, exact=exact, core=False)
+    priced, exact = price_bound(program, proof.prices)
+    bound = _whole_part(program, priced) if exact else priced
     words += " in exact arithmetic" if exact else " with a margin for rounding"
     core = False
+    if proof.core_bound is not None and not math.isfinite(proof.core_bound):
+        raise CertificateError(f"proof.core_bound: expected a finite number; found {proof.core_bound}")
     if proof.core_bound is not None and decimal(proof.core_bound) < bound:
-        checked = check_core(program, proof.prices, proof.core_bound, bound, most_states=most_states)
+        checked = check_core(program, proof.prices, proof.core_bound, priced, most_states=most_states)
         core = checked is not None
         if checked is not None:
             bound = min(bound, checked)
             words += ", and every choice that they leave open"
-    return Shown(bound=_up(bound), infeasible=False, method=words, exact=exact, core=core)
+    return Shown(bound=_up(bound, as_decimal=exact), infeasible=False, method=words, exact=exact, core=core)
+
+
+def _whole_part(program: MultipleChoiceKnapsack, bound: Fraction) -> Fraction:
+    """Round a bound down to a number with as many decimal places as the values have: no sum of them is in between."""
+    unit = 1
+    for _, block in _blocks(program):
+        digits = value_digits(block)
+        if digits is None:
+            return bound
+        unit = max(unit, 10**digits)
+    return Fraction(math.floor(bound * unit), unit)
 
 
 def _checked(program: MultipleChoiceKnapsack, prices: tuple[float, ...]) -> tuple[Fraction, ...]:
@@ -184,9 +206,12 @@ def _floats(block: Block, prices: tuple[float, ...]) -> tuple[FloatArray, FloatA
     """Return the best worth of each row in floats, and the size that its rounding error is measured by."""
     present = block.value > -np.inf
     worth, size = np.where(present, block.value, 0.0), np.abs(np.where(present, block.value, 0.0))
-    for price, sheet in zip(prices, block.cost, strict=True):
-        priced = price * np.where(present, sheet, 0.0)
-        worth, size = worth - priced, size + np.abs(priced)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for price, sheet in zip(prices, block.cost, strict=True):
+            priced = price * np.where(present, sheet, 0.0)
+            worth, size = worth - priced, size + np.abs(priced)
+    if not np.isfinite(size).all() or size.max() > LARGEST:
+        raise CertificateError("proof: sums beyond the range of floats")
     return np.where(present, worth, -np.inf).max(axis=1), size.max(axis=1)
 
 
@@ -208,9 +233,11 @@ class _Free:
         return Block(value=np.where(block.value > -np.inf, 0.0, -np.inf), cost=block.cost, copies=block.copies)
 
 
-def _up(number: Fraction) -> float:
-    """Return the least float that stands for no less, as a decimal."""
+def _up(number: Fraction, *, as_decimal: bool) -> float:
+    """Return the least float that stands for no less: as the decimal it is written as, or as itself."""
+    if abs(number) > LARGEST:
+        raise CertificateError("proof: sums beyond the range of floats")
     found = float(number)
-    while decimal(found) < number:
+    while (decimal(found) if as_decimal else Fraction(found)) < number:
         found = math.nextafter(found, math.inf)
     return found

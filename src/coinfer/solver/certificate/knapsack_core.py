@@ -13,7 +13,6 @@ Where the menus are no decimals the same is done in floats, with a tolerance tha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -21,40 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinfer.errors import CertificateError
-from coinfer.solver.certificate.knapsack_exact import WholeBlock, decimal, weighted_sum, whole_block, worths
-from coinfer.solver.knapsack.program import Block, MultipleChoiceKnapsack
+from coinfer.solver.certificate.knapsack_exact import decimal
+from coinfer.solver.certificate.knapsack_open import OpenRow, collect, rounding
+from coinfer.solver.knapsack.program import MultipleChoiceKnapsack
 
-BLOCK_ROWS = 2**14
 MOST_ROWS = 20_000
 """Rows, each copy counted, that are gone through at most."""
-MOST_OPTIONS = 200_000
-"""Options that the prices may leave open at most."""
+UNIT = 2.0**-53
 TOLERANCE = 1e-12
 """Relative to the bound: what the sums of floats may be off by."""
 ROOM = 2**61
 
 Numbers = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """A row with more than one option open: how often it is there, and its options against the best one."""
-
-    copies: int
-    loss: list[Fraction]
-    gain: list[Fraction]
-    cost: list[list[Fraction]]
-
-
-@dataclass(slots=True)
-class _Open:
-    """The rows that the prices leave open, and what the best options of all rows take and gain."""
-
-    rows: list[_Row]
-    taken: list[Fraction]
-    value: Fraction
-    options: int
-    exact: bool
 
 
 def check_core(
@@ -69,7 +46,7 @@ def check_core(
     claimed
         The bound to be shown.
     bound
-        The one of the prices, above ``claimed``.
+        The one of the prices, not rounded, above ``claimed``.
     most_states
         Sums that are kept at a time.
 
@@ -81,15 +58,15 @@ def check_core(
     given = tuple(decimal(price) for price in prices)
     slack = Fraction(max(abs(float(bound)), 1.0) * TOLERANCE)
     allowed = bound - decimal(claimed)
-    found = _collect(program, given, allowed + slack)
+    found = collect(program, given, allowed + slack)
     if found is None:
         return None
-    tolerance = Fraction(0) if found.exact else slack
+    tolerance = Fraction(0) if found.exact else slack + rounding(found, given)
     limits = program.budget.tolist()
     left = [
         None if math.isinf(limit) else decimal(limit) - used for limit, used in zip(limits, found.taken, strict=True)
     ]
-    sums = _Sums.of(found.rows, left, given, allowed + tolerance, exact=found.exact)
+    sums = _Sums.of(found.rows, left, given, allowed + tolerance, found.off, exact=found.exact)
     if sums is None or not sums.run(most_states):
         return None
     above = decimal(claimed) - found.value + tolerance
@@ -98,78 +75,6 @@ def check_core(
     if sums.gains_more_than(above, surely=False):
         return None  # in floats it cannot be told whether that choice keeps the limits
     return decimal(claimed) + 2 * tolerance
-
-
-def _collect(program: MultipleChoiceKnapsack, prices: tuple[Fraction, ...], allowed: Fraction) -> _Open | None:
-    """Find the options that lose less than ``allowed``, row by row."""
-    menus = program.menus
-    found = _Open([], [Fraction(0)] * menus.resources, Fraction(0), 0, True)
-    for start in range(0, menus.rows, BLOCK_ROWS):
-        block = menus.block(start, min(start + BLOCK_ROWS, menus.rows))
-        whole = whole_block(block)
-        if whole is None:
-            found.exact = False
-            _collect_floats(found, block, prices, allowed)
-        else:
-            _collect_whole(found, whole, prices, allowed)
-        if found.options > MOST_OPTIONS:
-            return None
-    return found
-
-
-def _collect_whole(found: _Open, block: WholeBlock, prices: tuple[Fraction, ...], allowed: Fraction) -> None:
-    priced = worths(block, prices)
-    worth = priced.worth if priced.worth.dtype != object else priced.worth.astype(object)
-    least = -(2**62) if worth.dtype != object else min(worth.ravel().tolist()) - 1
-    kept = np.where(block.present, worth, least)
-    best = kept.argmax(axis=1)
-    row = np.arange(len(kept))
-    loss = kept[row, best][:, None] - kept
-    most = math.ceil(allowed * 10**priced.digits)
-    near = block.present & (loss < (most if worth.dtype == object else min(most, 2**62)))
-    units = [10**digits for digits in block.cost_digits]
-    for r, sheet in enumerate(block.cost):
-        found.taken[r] += Fraction(weighted_sum(sheet[row, best], block.copies), units[r])
-    found.value += Fraction(weighted_sum(block.value[row, best], block.copies), 10**block.value_digits)
-    for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
-        mine = np.flatnonzero(near[i]).tolist()
-        found.options += len(mine)
-        first = best[i]
-        found.rows.append(
-            _Row(
-                copies=int(block.copies[i]),
-                loss=[Fraction(int(loss[i, j]), 10**priced.digits) for j in mine],
-                gain=[Fraction(int(block.value[i, j] - block.value[i, first]), 10**block.value_digits) for j in mine],
-                cost=[
-                    [Fraction(int(s[i, j] - s[i, first]), u) for s, u in zip(block.cost, units, strict=True)]
-                    for j in mine
-                ],
-            )
-        )
-
-
-def _collect_floats(found: _Open, block: Block, prices: tuple[Fraction, ...], allowed: Fraction) -> None:
-    present = block.value > -np.inf
-    worth = np.where(present, block.value, -np.inf)
-    for price, sheet in zip(prices, block.cost, strict=True):
-        worth = worth - float(price) * np.where(present, sheet, 0.0)
-    best = worth.argmax(axis=1)
-    row = np.arange(len(worth))
-    near = present & (worth[row, best][:, None] - worth < float(allowed))
-    for r, sheet in enumerate(block.cost):
-        found.taken[r] += Fraction(math.fsum((sheet[row, best] * block.copies).tolist()))
-    found.value += Fraction(math.fsum((block.value[row, best] * block.copies).tolist()))
-    for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
-        mine = np.flatnonzero(near[i]).tolist()
-        found.options += len(mine)
-        first = best[i]
-        gain = [Fraction(float(block.value[i, j])) - Fraction(float(block.value[i, first])) for j in mine]
-        cost = [[Fraction(float(s[i, j])) - Fraction(float(s[i, first])) for s in block.cost] for j in mine]
-        loss = [
-            sum((p * c for p, c in zip(prices, costs, strict=True)), Fraction(0)) - own
-            for own, costs in zip(gain, cost, strict=True)
-        ]
-        found.rows.append(_Row(copies=int(block.copies[i]), loss=loss, gain=gain, cost=cost))
 
 
 class _Sums:
@@ -182,12 +87,11 @@ class _Sums:
         weights: list[float],
         allowed: float,
         unit: int,
+        margin: Numbers,
     ) -> None:
         self.rows, self.left, self.allowed, self.unit = rows, left, allowed, unit
         self.weights = np.array(weights)
-        self.margin: Numbers = np.zeros_like(left)
-        if left.dtype != np.int64:
-            self.margin = TOLERANCE * np.maximum(np.abs(left), 1.0)
+        self.margin = margin
         kind = left.dtype
         self.cost, self.gain = np.zeros((1, len(left)), dtype=kind), np.zeros(1, dtype=kind)
         self.loss = np.zeros(1, dtype=kind)
@@ -195,10 +99,11 @@ class _Sums:
     @classmethod
     def of(
         cls,
-        rows: list[_Row],
+        rows: list[OpenRow],
         left: list[Fraction | None],
         prices: tuple[Fraction, ...],
         allowed: Fraction,
+        off: list[float],
         *,
         exact: bool,
     ) -> _Sums | None:
@@ -236,7 +141,12 @@ class _Sums:
         rooms = [array([left[r] or Fraction(0)], unit) for r, unit in zip(kept, units[2:], strict=True)]
         room = np.concatenate(rooms) if rooms else np.zeros(0, dtype=kind)
         weights = [float(prices[r]) * units[0] / unit for r, unit in zip(kept, units[2:], strict=True)]
-        return cls(made, room, weights, float(allowed * units[0]), units[1])
+        margin = np.zeros_like(room)
+        if not exact:  # what a sum of so many floats can be off by, from the size of all that was added
+            steps = sum(row[0] for row in made) + 8
+            size = sum((row[0] * np.abs(row[1]).max(axis=0) for row in made), np.abs(room))
+            margin = steps * UNIT * size + [off[r] for r in kept]
+        return cls(made, room, weights, float(allowed * units[0]), units[1], margin)
 
     def run(self, most_states: int) -> bool:
         """Go through all rows; false where there were too many sums."""
@@ -251,7 +161,7 @@ class _Sums:
                 future = future - step
                 if len(self.loss) * len(loss) > most_states:
                     return False
-                self.cost = (self.cost[:, None] + cost[None]).reshape(-1, len(self.left))
+                self.cost = (self.cost[:, None] + cost[None]).reshape(len(self.loss) * len(loss), len(self.left))
                 self.gain = (self.gain[:, None] + gain[None]).ravel()
                 self.loss = (self.loss[:, None] + loss[None]).ravel()
                 self._give_up(future)
@@ -272,7 +182,9 @@ class _Sums:
 
     def _dominate(self) -> None:
         """Drop a sum where another takes no more and gains no less."""
-        if self.cost.shape[1] == 1:
+        if not self.cost.shape[1]:  # no limit: the sum that gains most
+            keep = np.argsort(-self.gain, kind="stable")[:1]
+        elif self.cost.shape[1] == 1:
             order = np.lexsort((-self.gain, self.cost[:, 0]))
             best = np.maximum.accumulate(self.gain[order])
             keep = order[np.concatenate([[True], best[1:] > best[:-1]])] if len(order) else order

@@ -69,6 +69,12 @@ def whole_block(block: Block) -> WholeBlock | None:
     )
 
 
+def value_digits(block: Block) -> int | None:
+    """Return the decimal places of the values of a block; ``None`` where some value is no short decimal."""
+    found = _whole(np.where(block.value > -np.inf, block.value, 0.0))
+    return None if found is None else found[1]
+
+
 def _whole(numbers: FloatArray) -> tuple[IntArray, int] | None:
     few = numbers[:1]
     for digits in DIGITS:
@@ -138,6 +144,6 @@ def weighted_sum(numbers: NDArray[Any], copies: IntArray) -> int:
     """Return the sum of numbers times copies, exactly."""
     if numbers.dtype != object:
         largest = int(np.abs(numbers).max(initial=0))
-        if largest * int(copies.sum()) < ROOM:
+        if largest * int(copies.max(initial=0)) * len(copies) < ROOM:  # the sum of the copies could overflow itself
             return int(numbers @ copies)
     return sum(number * copy for number, copy in zip(numbers.tolist(), copies.tolist(), strict=True))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from coinfer.solver.knapsack.base import Base, Choice, choice_of, chosen_of, losses_of
 from coinfer.solver.knapsack.halves import Candidates, candidates
 from coinfer.solver.knapsack.plan import rounded_up
-from coinfer.solver.knapsack.repair import feasible_choice
+from coinfer.solver.knapsack.repair import feasible_choice, polished
 from coinfer.solver.knapsack.restricted import search
 from coinfer.solver.knapsack.run import Run
 from coinfer.solver.knapsack.sweep import Sweep
@@ -27,12 +27,14 @@ GROWTH = 1.3
 """Factor by which the shortfall grows that it looks for."""
 FINEST = 1.15
 """Growth below which it is not tried in smaller steps."""
-TRIED = (36, 60, 90)
-"""Nearest options among which choices are sought that fall shorter than what can be searched in full."""
+POLISHED = (100, 400, 1600)
+"""Nearest options among which a choice is improved by local search, in turn."""
+TRIED = 36
+"""Nearest options of which all sums are tried, whatever they fall short by."""
 ENOUGH = 1e-6
 """Relative gap below which branch and cut, which is slow, is not begun."""
-BRANCHED = 1500
-"""Options that branch and cut takes at most."""
+BRANCHED, NODES = 400, 1000
+"""Options and nodes that branch and cut takes at most."""
 
 
 def finish(run: Run, base: Base, found: Sweep) -> str | None:
@@ -128,18 +130,18 @@ def _largest(base: Base, slack: FloatArray) -> float:
 
 def _without_proof(run: Run, base: Base, slack: FloatArray, found: Sweep, room: float) -> str | None:
     """Look for better choices among fewer options; where few are left in all, search them by branch and cut."""
-    for count in TRIED if run.choice is not None else ():
-        part = _nearest(base, count)
-        short = room
-        while short < _gap(run, found) and short < np.inf and run.watch.hit() is None:
-            listed = candidates(part, slack, short, MOST_SUMS, run.watch)
+    if run.choice is not None:
+        for count in POLISHED:
+            run.offer(polished(_nearest(base, count), run.budget, run.watch))
+        part = _nearest(base, TRIED)
+        while room < _gap(run, found) and not run.closed and run.watch.hit() is None:
+            listed = candidates(part, slack, room, MOST_SUMS, run.watch)
             if listed is None:
                 break
-            best = _best(part, listed, run.budget, _blur(base, slack))
-            run.offer(best)
-            if best is not None or short > 1e3 * room:
+            if listed.changes:
+                run.offer(_best(part, listed, run.budget, _blur(base, slack)))
                 break
-            short *= GROWTH
+            room *= GROWTH
     if run.closed or run.watch.hit() is not None:
         return None if run.closed else run.watch.hit()
     return _branch(run, base, found)
@@ -159,21 +161,20 @@ def _within(base: Base, cap: float) -> Base:
 
 
 def _branch(run: Run, base: Base, found: Sweep) -> str | None:
-    """Search by branch and cut all options that a better choice can have, where they are few enough."""
-    cap = _gap(run, found) + _blur(base, np.zeros(len(run.budget)))
-    if cap <= ENOUGH * abs(found.bound):
+    """Search by branch and cut: all options that a better choice can have, or the nearest where those are many."""
+    gap = _gap(run, found)
+    if gap <= ENOUGH * abs(found.bound):
         return "states"
-    if int((base.loss[_others(base)] < cap).sum()) > BRANCHED or cap > found.reach:
-        return "states"
-    part = _within(base, cap)
-    searched = search(part, run.budget, feasible_choice(part, run.budget, run.watch, pairs=False), run.watch)
+    cap = gap + _blur(base, np.zeros(len(run.budget)))
+    complete = int((base.loss[_others(base)] < cap).sum()) <= BRANCHED and cap <= found.reach
+    part = _within(base, cap) if complete else _nearest(base, BRANCHED // 2)
+    known = feasible_choice(part, run.budget, run.watch)
+    searched = search(part, run.budget, known, run.watch, NODES if complete else NODES // 8)
     run.offer(searched.choice)
-    if searched.bound < np.inf and run.choice is not None:
+    if complete and searched.bound < np.inf and run.choice is not None:
         run.core(max(searched.bound, rounded_up(run.choice.value)))
         if searched.done:
             run.prove()
-    if run.closed:
-        return None
-    if run.watch.hit() is not None:
-        return run.watch.hit()
-    return "other" if searched.done else "states"
+    if run.closed or run.watch.hit() is not None:
+        return None if run.closed else run.watch.hit()
+    return "other" if run.choice is None else "states"

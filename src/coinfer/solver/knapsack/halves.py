@@ -21,6 +21,8 @@ from coinfer.solver.program import FloatArray, IntArray
 
 MOST_PAIRS = 1 << 20
 """Pairs looked at together."""
+MOST_WORK = 1 << 25
+"""Pairs looked at in all; where there are more, the budgets do not narrow them down enough."""
 LOSSES = 1 << 10
 """Classes of losses in every cell."""
 DIMENSIONS, CELLS = 3, 1 << 15
@@ -131,12 +133,16 @@ def _joined(
     order = np.argsort(key, kind="stable")
     key = key[order]
     room = np.minimum(((shortfall - left.loss) * (LOSSES / shortfall)).astype(np.int64) + 1, LOSSES - 1)
-    best, pairs = shortfall, []
+    work, best = 0, shortfall
+    pairs: list[tuple[float, int, int]] = []
     for shift in np.ndindex(*(2,) * len(grid.sizes)):
         wanted = grid.wanted - np.array(shift, dtype=np.int64)[:, None]
         sums = np.flatnonzero(((wanted >= 0) & (wanted < grid.sizes[:, None])).all(axis=0))
         cell = _key(wanted[:, sums], grid.sizes) * LOSSES
         first, last = np.searchsorted(key, cell), np.searchsorted(key, cell + room[sums], side="right")
+        work += int((last - first).sum())
+        if work > MOST_WORK:
+            return None
         for one, two in _in_chunks(sums, first, last):
             if watch.hit() is not None:
                 return None

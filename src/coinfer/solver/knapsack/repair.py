@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +15,8 @@ MOST_STEPS = 3000
 """Single changes at most."""
 PAIRED = 640
 """Changes that are tried in pairs, those of least loss."""
+KICKS, KICKED = 300, 160
+"""Rounds of the iterated local search, and changes that are tried in pairs in it."""
 ROUNDS = 60
 """Rounds of pairs at most."""
 SAFETY = (0.0, 1e-13, 1e-10)
@@ -41,6 +43,8 @@ class _Units:
         (units,): the entry taken now.
     slack
         (resources,): budget left.
+    total
+        Gained by all moves.
     """
 
     first: IntArray
@@ -51,12 +55,20 @@ class _Units:
     cost: FloatArray
     taken: IntArray
     slack: FloatArray
+    total: float = 0.0
+
+    def copy(self) -> _Units:
+        """Return units that move on their own."""
+        return replace(
+            self, gain=self.gain.copy(), cost=self.cost.copy(), taken=self.taken.copy(), slack=self.slack.copy()
+        )
 
     def move(self, entry: int) -> None:
         """Let the unit of ``entry`` take it."""
         unit = int(self.unit[entry])
         own = slice(int(self.first[unit]), int(self.first[unit + 1]))
         self.slack -= self.cost[:, entry]
+        self.total += float(self.gain[entry])
         self.gain[own] -= self.gain[entry]
         self.cost[:, own] -= self.cost[:, entry, None].copy()
         self.taken[unit] = entry
@@ -75,11 +87,41 @@ def feasible_choice(base: Base, budget: FloatArray, watch: Watch, *, pairs: bool
             return None
         _fill(units)
         if pairs:
-            _improve(units, base.prices, watch)
+            _improve(units, base.prices, watch, PAIRED)
         choice = choice_of(base, _counts(units, len(base.near.option)), budget)
         if choice is not None:
             return choice
     return None
+
+
+def polished(base: Base, budget: FloatArray, watch: Watch) -> Choice | None:
+    """Return a better choice by iterated local search: kick it out of its optimum, repair, fill, improve, compare.
+
+    The base should have few options near, those that matter.
+    """
+    units = _units_of(base, budget)
+    scale = _scale(units)
+    if not len(units.unit) or not _repair(units, base.prices, scale):
+        return None
+    generator = np.random.default_rng(watch.limits.seed)
+    _fill(units)
+    _improve(units, base.prices, watch, KICKED)
+    best = units
+    for _ in range(KICKS):
+        if watch.hit() is not None:
+            break
+        own = best.copy()
+        loss = base.prices @ own.cost - own.gain
+        loss[own.taken] = np.inf
+        near = np.argsort(loss)[:KICKED]
+        for entry in generator.choice(near, size=min(len(near), int(generator.integers(1, 5))), replace=False).tolist():
+            own.move(entry)
+        if _repair(own, base.prices, scale):
+            _fill(own)
+            _improve(own, base.prices, watch, KICKED)
+            if own.total >= best.total:
+                best = own
+    return choice_of(base, _counts(best, len(base.near.option)), budget)
 
 
 def _units_of(base: Base, budget: FloatArray) -> _Units:
@@ -152,12 +194,12 @@ def _fill(units: _Units) -> None:
         units.move(int(fits[np.argmax(units.gain[fits])]))
 
 
-def _improve(units: _Units, prices: FloatArray, watch: Watch) -> None:
+def _improve(units: _Units, prices: FloatArray, watch: Watch, most: int) -> None:
     """Take the pair of changes that gains most, until none gains."""
     for _ in range(ROUNDS):
         if watch.hit() is not None:
             return
-        pair = _best_pair(units, prices)
+        pair = _best_pair(units, prices, most)
         if pair is None:
             return
         for entry in pair:
@@ -165,10 +207,10 @@ def _improve(units: _Units, prices: FloatArray, watch: Watch) -> None:
         _fill(units)
 
 
-def _best_pair(units: _Units, prices: FloatArray) -> tuple[int, int] | None:
+def _best_pair(units: _Units, prices: FloatArray, most: int) -> tuple[int, int] | None:
     loss = prices @ units.cost - units.gain
     loss[units.taken] = np.inf
-    near = np.argpartition(loss, PAIRED)[:PAIRED] if len(loss) > PAIRED else np.arange(len(loss))
+    near = np.argpartition(loss, most)[:most] if len(loss) > most else np.arange(len(loss))
     near = near[loss[near] < np.inf]
     if len(near) < 2:
         return None

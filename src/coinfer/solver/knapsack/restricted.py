@@ -18,10 +18,6 @@ from coinfer.solver.limits import Limits
 from coinfer.solver.program import FloatArray, MixedIntegerProgram
 from coinfer.solver.result import Status
 
-NODES = 3000
-"""Nodes of the search tree at most."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Searched:
     """What the search over the options of ``base.near`` found.
@@ -44,15 +40,15 @@ class Searched:
     limit: str | None
 
 
-def search(base: Base, budget: FloatArray, known: Choice | None, watch: Watch) -> Searched:
-    """Search by branch and cut; ``known`` must be a choice of the same base."""
+def search(base: Base, budget: FloatArray, known: Choice | None, watch: Watch, nodes: int) -> Searched:
+    """Search at most so many ``nodes`` by branch and cut; ``known`` must be a choice of the same base."""
     near = base.near
     heads = near.first[:-1][near.row_of_option]
     gain = near.value - near.value[heads]
     slack = np.array([float(Fraction(own) - total) for own, total in zip(budget.tolist(), base.cost, strict=True)])
     program = _program(base, gain, near.cost - near.cost[:, heads], slack)
     left = None if watch.limits.time_s is None else max(0.0, watch.limits.time_s - watch.seconds)
-    limits = msgspec.structs.replace(Limits(seed=watch.limits.seed), time_s=left, nodes=NODES)
+    limits = msgspec.structs.replace(Limits(seed=watch.limits.seed), time_s=left, nodes=nodes)
     start = None if known is None else known.counts.astype(np.float64)
     result = mip.solve(program, limits=limits, start=start, stop=watch.stop)
     choice = known

@@ -180,7 +180,7 @@ def test_cross_fitted_claims_are_free_of_selection(by: str) -> None:
         inside.append(made.low <= truth <= made.high)
         bias.append(made.value - truth)
     assert 0.88 <= np.mean(inside) <= 1.0
-    assert abs(np.mean(bias)) < 0.005
+    assert abs(np.mean(bias)) < 0.01
 
 
 def test_folds_hold_every_sample_once() -> None:

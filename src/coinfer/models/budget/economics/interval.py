@@ -11,6 +11,8 @@ from coinfer.errors import Plain, ProblemError
 from coinfer.models.budget.economics.cost_of_pass import FALLBACK, NOBODY
 from coinfer.solver.program import FloatArray, IntArray
 
+_AT_ONCE = 2**20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -95,13 +97,16 @@ def frontier_interval(
     spent = np.broadcast_to(np.asarray(cost, dtype=np.float64), alpha.shape)[line, place]
     price = np.broadcast_to(np.asarray(fallback, dtype=np.float64), (rows,))
     means = np.empty(draws)
-    for draw in range(draws):
-        rate = random.beta(alpha[line, place], beta[line, place])
+    at_once = max(1, _AT_ONCE // rows)
+    for first in range(0, draws, at_once):
+        size = min(at_once, draws - first), rows
+        rate = random.beta(alpha[line, place], beta[line, place], size)
         with np.errstate(over="ignore"):
-            paid = np.divide(spent, rate, out=np.full(rows, np.inf), where=rate > 0.0)
+            paid = np.divide(spent, rate, out=np.full(size, np.inf), where=rate > 0.0)
         paid = np.where(option == FALLBACK, price, np.where(option == NOBODY, np.inf, paid))
-        drawn = random.integers(0, rows, rows) if population else line
-        means[draw] = float(np.average(paid[drawn], weights=weights[drawn]))
+        if population:
+            paid = np.take_along_axis(paid, random.integers(0, rows, size), axis=1)
+        means[first : first + at_once] = np.average(paid, axis=1, weights=weights)
     side = _side(level)
     ends = np.quantile(means, [side, 1.0 - side], method="nearest")
     low, high = (float(end) if np.isfinite(end) else None for end in ends)

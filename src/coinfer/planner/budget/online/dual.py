@@ -10,6 +10,8 @@ from coinfer.solver.program import FloatArray, IntArray
 
 ROUNDS = 8
 """Most passes over the resources; with one resource a single pass is enough."""
+WIDEST = 1e20
+"""Factor on a price beyond which no search goes: such a price takes the cheapest options, or the best."""
 PRECISION = 1e-4
 """Relative width of the bracket around a price at which the search ends."""
 
@@ -95,13 +97,12 @@ def _one_price(values: FloatArray, costs: FloatArray, prices: FloatArray, resour
 
 
 def _scale(values: FloatArray, own: FloatArray, price: float) -> float:
-    """Return a price to begin with: the one at hand, or the mean of value over the mean of cost."""
-    if price > 0.0:
-        return price
+    """Return a price to begin with: the one at hand where it is sane, else the mean of value over the mean of cost."""
     present = np.isfinite(values)
     cost = float(own[present].mean()) if present.any() else 0.0
     value = float(np.abs(values[present]).mean()) if present.any() else 0.0
-    return value / cost if value > 0.0 and cost > 0.0 else 1.0
+    usual = value / cost if value > 0.0 and cost > 0.0 and value / cost < WIDEST else 1.0
+    return price if usual / WIDEST < price < usual * WIDEST else usual
 
 
 def _enclose(spend: Callable[[float], float], allowance: float, price: float) -> tuple[float, float]:
@@ -110,11 +111,11 @@ def _enclose(spend: Callable[[float], float], allowance: float, price: float) ->
     factor = 1.05
     while spend(high) > allowance:
         low, high, factor = high, high * factor, min(factor**2, 64.0)
-        if high > price * 1e30:
+        if high > price * WIDEST:
             return high, high
     factor = 1.05
     while low == high or spend(low) <= allowance:
         low, factor = low / factor, min(factor**2, 64.0)
-        if low < price * 1e-30:
+        if low < price / WIDEST:
             return 0.0, high
     return low, high
