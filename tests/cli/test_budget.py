@@ -166,13 +166,15 @@ def test_infeasible_is_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "after the information is paid for" in capsys.readouterr().err
 
 
-def test_a_plan_of_a_budget_is_not_run_as_a_selection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The executor of selections says that it does not run this kind."""
+def test_a_plan_of_a_budget_needs_its_problem_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The menus are in the problem, so it must be named; requests of a selection are no outcomes."""
     path, plan, requests = written(tmp_path), tmp_path / "plan.json", tmp_path / "requests.jsonl"
     assert run("plan", path, "-o", plan) == 0
     requests.write_text('{"id": "1", "prompt": "2+2", "category": "easy"}\n')
     assert run("run", plan, requests) == 2
-    assert "a plan of a budget" in capsys.readouterr().err
+    assert "--problem" in capsys.readouterr().err
+    assert run("run", plan, requests, "--problem", path) == 2
+    assert "requests.jsonl" in capsys.readouterr().err
 
 
 def test_the_schemas_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,6 +139,11 @@ def _problem(arguments: argparse.Namespace, outcomes: Outcomes) -> BudgetProblem
             expected = "none, label, prompt, oracle, or history:ARM"
             raise InputError("--tell-apart", expected=expected, found=how)
         made = stratum_problem(rest, partition, samples, name=name, budgets=limits, stop=stop)
+    if stop:
+        renamed = [
+            msgspec.structs.replace(each, strategy="stop_on_success") if each.samples else each for each in made.options
+        ]
+        made = msgspec.structs.replace(made, options=tuple(renamed))
     minimise = arguments.least or arguments.per_pass
     objective = "cost" if arguments.least else "cost_of_pass" if arguments.per_pass else "value"
     return msgspec.structs.replace(made, objective=objective, minimise=minimise, value_floor=arguments.value_floor)

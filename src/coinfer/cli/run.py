@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coinfer.cli import common, placement_run
+from coinfer.cli import budget_run, common, placement_run
 
 if TYPE_CHECKING:
     from coinfer.executor.run import RunOptions, RunSummary
@@ -54,12 +54,12 @@ def execute(arguments: argparse.Namespace) -> int:
     named = [path.resolve() for path in files if path is not None]
     if len(set(named)) != len(named):
         raise InputError("arguments", expected="a file of its own for each input and output", found=Plain("one twice"))
-    plan, requests = read_plan(arguments.plan), read_requests(arguments.requests)
+    plan = read_plan(arguments.plan)
+    if isinstance(plan, BudgetPlan):
+        return budget_run.execute(arguments, plan)
+    requests = read_requests(arguments.requests)
     if isinstance(plan, PlacementPlan):
         return placement_run.execute(arguments, plan, requests)
-    if isinstance(plan, BudgetPlan):
-        expected = "a plan of a selection or a placement: its experts are what runs"
-        raise InputError(str(arguments.plan), expected=expected, found=Plain("a plan of a budget"))
     placement_run.refuse(arguments)
     gate = None if arguments.gate is None else read_gate(arguments.gate)
     if arguments.problem is not None:

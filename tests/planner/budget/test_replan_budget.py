@@ -120,3 +120,35 @@ def test_a_table_without_errors_cannot_learn() -> None:
     problem = table(error=None)
     with pytest.raises(ProblemError, match="standard errors"):
         replan_budget(problem, plan(problem), outcomes([[1, 0], [0, 0]], [[1, 0], [0, 0]], 1.0))
+
+
+def test_an_option_of_several_samples_learns_from_single_ones() -> None:
+    """Five of ten samples right make the chance that any of two is right 7/9, counted once for each prompt."""
+    menus = TableMenus(
+        value=Matrix([[0.5, 0.5]]),
+        value_error=Matrix([[0.5, 0.5]]),  # worth one observation
+        cost=(Cost(resource="usd", amount=Matrix([[1.0, 2.0]])),),
+    )
+    problem = BudgetProblem(
+        name="two samples",
+        options=(
+            Option(name="one", model="a", samples=1),
+            Option(name="two", strategy="samples", model="a", samples=2),
+        ),
+        menus=menus,
+        budgets=(Budget(resource="usd", limit=2.0),),
+    )
+    new = Outcomes(
+        prompts=("0",),
+        arms=("a",),
+        successes=np.array([[5]]),
+        samples=np.array([[10]]),
+        resources=("usd",),
+        sample_cost=np.array([[[3.0]]]),
+    )
+    made = replan_budget(problem, plan(problem), new)
+    fresh = made.problem.menus
+    assert isinstance(fresh, TableMenus)
+    np.testing.assert_allclose(fresh.value.array, [[0.5, (0.5 + 7 / 9) / 2]])
+    np.testing.assert_allclose(fresh.cost[0].amount.array, [[2.0, 4.0]])
+    assert made.counted == 10

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from coinfer.errors import Plain, ProblemError
+from coinfer.models.budget.curves.coverage import unbiased_coverage
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.budget.evaluate import BudgetEvaluation, evaluate
@@ -18,7 +19,7 @@ from coinfer.planner.budget.make import plan as make_plan
 from coinfer.planner.budget.verify import verify
 from coinfer.records import Matrix
 from coinfer.solver.limits import Limits
-from coinfer.solver.program import FloatArray, IntArray
+from coinfer.solver.program import FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,9 @@ def replan_budget(
 
     Outcomes belong to the stratum that is named like their label, or else like their prompt. Posterior menus count
     the samples of the arm that is named like theirs (conjugate update). A table counts the samples of the option named
-    like theirs beside the samples that its standard error is worth: :math:`v(1-v)/e^2`.
+    like theirs beside the samples that its standard error is worth: :math:`v(1-v)/e^2`. An option of k samples of an
+    arm (or model) named like theirs counts each prompt with at least k of them once, by the unbiased chance that any of
+    k is right.
 
     Raises
     ------
@@ -75,12 +78,10 @@ def replan_budget(
         As planning does.
     """
     verify(problem, plan)
-    columns = [arm.name for arm in problem.menus.arms] if isinstance(problem.menus, PosteriorMenus) else None
-    names = columns or [option.name for option in problem.options]
-    right, drawn, cost = _gathered(problem, outcomes, names)
-    counted = int(drawn.sum())
+    right, drawn, cost, counted = _gathered(problem, outcomes)
     if counted == 0:
-        expected = "outcomes of the problem's strata with its " + ("arms" if columns else "options")
+        kind = "arms" if isinstance(problem.menus, PosteriorMenus) else "options, arms or models"
+        expected = f"outcomes of the problem's strata with its {kind}"
         raise ProblemError("outcomes", expected=expected, found=Plain("none of them"))
     if isinstance(problem.menus, PosteriorMenus):
         menus: PosteriorMenus | TableMenus = _posterior(problem.menus, right, drawn, outcomes.resources, cost)
@@ -102,33 +103,60 @@ def replan_budget(
     )
 
 
-def _gathered(problem: BudgetProblem, outcomes: Outcomes, names: list[str]) -> tuple[IntArray, IntArray, FloatArray]:
-    """Add up what belongs to each stratum and column: right, drawn, and the cost of all samples by resource."""
+def _gathered(problem: BudgetProblem, outcomes: Outcomes) -> tuple[FloatArray, FloatArray, FloatArray, int]:
+    """Add up what belongs to each stratum and column: right, drawn, the cost by resource; and the samples used."""
     strata = {name: i for i, name in enumerate(problem.strata.names)}
     if not strata:
         strata = {str(i): i for i in range(problem.rows)}
     labels = outcomes.labels or ("",) * len(outcomes.prompts)
     rows = [strata.get(label, strata.get(name)) for label, name in zip(labels, outcomes.prompts, strict=True)]
-    shape = (problem.rows, len(names))
-    right, drawn = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    cost = np.zeros((len(outcomes.resources), *shape))
-    known = np.array([row is not None for row in rows], dtype=np.bool_)
+    known = np.array([i for i, row in enumerate(rows) if row is not None], dtype=np.int64)
     place = np.array([row for row in rows if row is not None], dtype=np.int64)
-    for column, name in enumerate(names):
-        if name not in outcomes.arms or not known.any():
+    columns = _columns(problem, outcomes)
+    shape = (problem.rows, len(columns))
+    right, drawn, cost = np.zeros(shape), np.zeros(shape), np.zeros((len(outcomes.resources), *shape))
+    used = np.zeros((len(known), len(outcomes.arms)), dtype=np.bool_)
+    for column, found in enumerate(columns):
+        if found is None or not len(known):
             continue
-        arm = outcomes.arms.index(name)
-        samples = outcomes.samples[known, arm]
-        np.add.at(right[:, column], place, outcomes.successes[known, arm])
-        np.add.at(drawn[:, column], place, samples)
+        arm, count = found
+        samples, successes = outcomes.samples[known, arm], outcomes.successes[known, arm]
+        times = samples.astype(np.float64)
+        hits = successes.astype(np.float64)
+        if count is not None:  # each prompt with enough samples is one observation
+            times = (samples >= count).astype(np.float64)
+            enough = samples >= count
+            hits = np.zeros(len(known))
+            if enough.any():
+                hits[enough] = unbiased_coverage(successes[enough], samples[enough], [count])[:, 0]
+        used[:, arm] |= times > 0.0
+        np.add.at(right[:, column], place, hits)
+        np.add.at(drawn[:, column], place, times)
         for r in range(len(outcomes.resources)):
-            taken = np.where(samples > 0, outcomes.sample_cost[r, known, arm] * samples, 0.0)
-            np.add.at(cost[r, :, column], place, taken)  # NaN where it was not measured
-    return right, drawn, cost
+            each = outcomes.sample_cost[r, known, arm] * (count or 1)
+            np.add.at(cost[r, :, column], place, np.where(times > 0.0, each * times, 0.0))  # NaN: not measured
+    return right, drawn, cost, int(outcomes.samples[known][used].sum())
+
+
+def _columns(problem: BudgetProblem, outcomes: Outcomes) -> list[tuple[int, int | None] | None]:
+    """Match arms or options with the arms of the outcomes, and the samples that an option draws of its arm."""
+    arms = {name: i for i, name in enumerate(outcomes.arms)}
+    if isinstance(problem.menus, PosteriorMenus):
+        return [(arms[arm.name], None) if arm.name in arms else None for arm in problem.menus.arms]
+    found: list[tuple[int, int | None] | None] = []
+    for option in problem.options:
+        sampled = option.arm or option.model
+        if option.name in arms:
+            found.append((arms[option.name], None))
+        elif sampled in arms and option.samples and option.strategy in ("samples", "single"):
+            found.append((arms[sampled], option.samples))
+        else:
+            found.append(None)
+    return found
 
 
 def _posterior(
-    menus: PosteriorMenus, right: IntArray, drawn: IntArray, resources: tuple[str, ...], cost: FloatArray
+    menus: PosteriorMenus, right: FloatArray, drawn: FloatArray, resources: tuple[str, ...], cost: FloatArray
 ) -> PosteriorMenus:
     arms = []
     for i, arm in enumerate(menus.arms):
@@ -161,7 +189,7 @@ def _dearer(arm: Arm, measured: dict[str, float | None]) -> Arm:
 
 
 def _table(
-    menus: TableMenus, right: IntArray, drawn: IntArray, resources: tuple[str, ...], cost: FloatArray
+    menus: TableMenus, right: FloatArray, drawn: FloatArray, resources: tuple[str, ...], cost: FloatArray
 ) -> TableMenus:
     if menus.value_error is None:
         expected = "standard errors, since new outcomes are weighed against what is known"

@@ -11,7 +11,7 @@ from coinfer.models.budget.formulate import charged, limit_left
 from coinfer.models.budget.parts import TableMenus
 from coinfer.planner.budget.document import BudgetPlan, Spend
 from coinfer.planner.claims import Verification
-from coinfer.planner.units import amount, count, digits, percent
+from coinfer.planner.units import SPACE, amount, count, digits, percent
 from coinfer.solver.certificate.knapsack import KnapsackProof
 from coinfer.solver.knapsack.program import Block, MultipleChoiceKnapsack
 
@@ -48,11 +48,16 @@ def worth(problem: BudgetProblem, value: float, *, significant: int = 6) -> str:
     """Write a certificate's value in words, in all and for a prompt."""
     each = value / problem.prompts
     if problem.objective == "value":
-        of = count(problem.prompts, "prompt")
+        of = prompts(problem.prompts)
         return f"expected value {digits(value, significant)} of {of} ({digits(each, 4)} each)"
     assert problem.minimise is not None  # noqa: S101  # the problem was validated
     what = quantity(value, problem.minimise, significant=significant)
     return f"{objective(problem)} {what} ({quantity(each, problem.minimise)} for a prompt)"
+
+
+def prompts(number: int) -> str:
+    """Write a number of prompts."""
+    return f"{number:,}{SPACE}{'prompt' if number == 1 else 'prompts'}"
 
 
 def gap(plan: BudgetPlan) -> float | None:
@@ -76,9 +81,13 @@ def sentence(plan: BudgetPlan, problem: BudgetProblem) -> str:
     else:
         verb = "proven" if standing == "verified" else "claimed"
         how = f"{verb} to be within {small(left)} of the best possible"
-    rows = "" if problem.rows == problem.prompts else f" in {count(problem.rows, 'stratum', 'strata')}"
+    rows = (
+        ""
+        if problem.rows == problem.prompts
+        else f" in {problem.rows:,} {'stratum' if problem.rows == 1 else 'strata'}"
+    )
     menu = count(len(problem.options), "option")
-    return f"{count(problem.prompts, 'prompt')}{rows}, {menu}: {worth(problem, certificate.value)}, {how}."
+    return f"{prompts(problem.prompts)}{rows}, {menu}: {worth(problem, certificate.value)}, {how}."
 
 
 def small(share: float) -> str:

@@ -135,8 +135,8 @@ def _corners(drawn: Frontier) -> tuple[list[float], list[float]]:
 
 
 def _key(class_: str) -> Element:
-    square = tag("rect", x="2", y="2", width="12", height="12", class_=class_)
-    return tag("svg", square, viewBox="0 0 16 16", class_="key", aria_hidden="true")
+    stroke = tag("line", x1="0", x2="28", y1="8", y2="8", class_=f"line {class_}")
+    return tag("svg", stroke, viewBox="0 0 28 16", class_="key wide", aria_hidden="true")
 
 
 def _budgets(plan: BudgetPlan) -> Element:

@@ -76,9 +76,7 @@ def _touch(cuts: Cuts, ragged: Ragged, budget: FloatArray, point: FloatArray) ->
     return Least(prices=point, bound=bound), size
 
 
-def _steps(
-    cuts: Cuts, ragged: Ragged, budget: FloatArray, box: Box, best: Least, watch: Watch
-) -> tuple[Least, bool]:
+def _steps(cuts: Cuts, ragged: Ragged, budget: FloatArray, box: Box, best: Least, watch: Watch) -> tuple[Least, bool]:
     """Take some steps of the level method; return the best point, and whether it is the least."""
     for _ in range(STEPS * (1 + len(budget) // 2)):
         found = cuts.least(box)

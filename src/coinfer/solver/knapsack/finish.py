@@ -33,7 +33,7 @@ TRIED = 36
 """Nearest options of which all sums are tried, whatever they fall short by."""
 ENOUGH = 1e-6
 """Relative gap below which branch and cut, which is slow, is not begun."""
-BRANCHED, NODES = 400, 1000
+BRANCHED, NODES = 400, 400
 """Options and nodes that branch and cut takes at most."""
 
 

@@ -21,8 +21,10 @@ from coinfer.solver.program import FloatArray, IntArray
 
 MOST_PAIRS = 1 << 20
 """Pairs looked at together."""
-MOST_WORK = 1 << 25
+MOST_WORK = 1 << 23
 """Pairs looked at in all; where there are more, the budgets do not narrow them down enough."""
+MOST_ROUNDS = 1 << 13
+"""Times that copies of a row are added to sums."""
 LOSSES = 1 << 10
 """Classes of losses in every cell."""
 DIMENSIONS, CELLS = 3, 1 << 15
@@ -101,26 +103,29 @@ def _all_sums(
     watch: Watch,
 ) -> _Sums | None:
     """Return all sums of changes to the rows ``own`` with a loss below the shortfall; ``None``: more than ``most``."""
-    loss, cost = np.zeros(1), np.zeros((len(costs), 1))
-    parent, change = np.full(1, -1, dtype=np.int64), np.full(1, -1, dtype=np.int64)
+    loss, cost = np.empty(most), np.empty((len(costs), most))  # memory is taken only where it is written
+    parent, change = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
+    used = np.empty(most, dtype=np.int64)  # copies of the row at hand that a sum changes
+    loss[0], cost[:, 0], parent[0], change[0] = 0.0, 0.0, -1, -1
+    count, rounds = 1, 0
     for row in own.tolist():
-        used = np.zeros(len(loss), dtype=np.int64)  # copies of this row that the sum changes
+        used[:count] = 0
         for entry in np.flatnonzero(rows == row).tolist():
-            fresh = np.arange(len(loss))
+            fresh = np.flatnonzero(loss[:count] + losses[entry] < shortfall)
             while True:
                 fresh = fresh[(loss[fresh] + losses[entry] < shortfall) & (used[fresh] < copies[row])]
                 if not len(fresh):
                     break
-                if len(loss) + len(fresh) > most or watch.hit() is not None:
+                rounds += 1
+                if count + len(fresh) > most or rounds > MOST_ROUNDS or watch.hit() is not None:
                     return None
-                start = len(loss)
-                parent = np.concatenate([parent, fresh])
-                change = np.concatenate([change, np.full(len(fresh), places[entry])])
-                used = np.concatenate([used, used[fresh] + 1])
-                loss = np.concatenate([loss, loss[fresh] + losses[entry]])
-                cost = np.concatenate([cost, cost[:, fresh] + costs[:, entry, None]], axis=1)
-                fresh = np.arange(start, len(loss))
-    return _Sums(loss=loss, cost=cost, parent=parent, change=change)
+                new = slice(count, count + len(fresh))
+                parent[new], change[new], used[new] = fresh, places[entry], used[fresh] + 1
+                loss[new] = loss[fresh] + losses[entry]
+                cost[:, new] = cost[:, fresh] + costs[:, entry, None]
+                fresh = np.arange(new.start, new.stop)
+                count = new.stop
+    return _Sums(loss=loss[:count], cost=cost[:, :count], parent=parent[:count], change=change[:count])
 
 
 def _joined(

@@ -18,6 +18,7 @@ from coinfer.solver.limits import Limits
 from coinfer.solver.program import FloatArray, MixedIntegerProgram
 from coinfer.solver.result import Status
 
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Searched:
     """What the search over the options of ``base.near`` found.

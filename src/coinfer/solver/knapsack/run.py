@@ -41,6 +41,8 @@ class Run:
         The best choice so far.
     closed
         Whether the gap is proven to be as small as was asked for.
+    last, hint
+        The last pass with values, and the best prices known from what it kept.
     infeasible
         (resources,): prices that show that there is no choice.
     """
@@ -59,6 +61,7 @@ class Run:
         self.infeasible: FloatArray | None = None
         self.passes = 0
         self.last: Sweep | None = None
+        self.hint = np.zeros(len(self.kept))
         self._on_progress = on_progress
 
     def sweep(self, prices: FloatArray, wanted: Wanted, *, with_values: bool = True) -> Sweep:
@@ -78,7 +81,7 @@ class Run:
         if found.infeasible:
             self.infeasible = np.array(self.all_prices(prices))
         if with_values:
-            self.last = found
+            self.last, self.hint = found, prices
             if found.bound < self.bound:
                 self.bound, self.prices = found.bound, prices
             self.report()
@@ -111,8 +114,7 @@ class Run:
     def rescue(self) -> None:
         """Make a choice of the last pass, where a limit was hit before there was one."""
         if self.choice is None and self.last is not None and self.infeasible is None:
-            prices = self.last.prices
-            self.offer(feasible_choice(base_of(self.last, prices, 4 * LOCAL), self.budget, self.watch, pairs=False))
+            self.offer(feasible_choice(base_of(self.last, self.hint, LOCAL), self.budget, self.watch, pairs=False))
 
     def report(self) -> None:
         """Tell the caller."""

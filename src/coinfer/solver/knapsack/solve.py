@@ -15,8 +15,8 @@ from coinfer.solver.knapsack.program import MultipleChoiceKnapsack
 from coinfer.solver.knapsack.result import KnapsackResult
 from coinfer.solver.knapsack.single import MOST_STATES, solve_single
 from coinfer.solver.limits import Limits
-from coinfer.solver.progress import OnProgress, Stop
 from coinfer.solver.program import IntArray
+from coinfer.solver.progress import OnProgress, Stop
 
 
 def solve(
@@ -77,9 +77,7 @@ def _left(limits: Limits, began: float) -> Limits:
     return msgspec.structs.replace(limits, time_s=max(0.0, limits.time_s - (time.perf_counter() - began)))
 
 
-def _widened(
-    program: MultipleChoiceKnapsack, result: KnapsackResult, kept: IntArray, seconds: float
-) -> KnapsackResult:
+def _widened(program: MultipleChoiceKnapsack, result: KnapsackResult, kept: IntArray, seconds: float) -> KnapsackResult:
     """Return the result with a price of 0 and the cost of each budget that was left out."""
     resources = program.menus.resources
     proof = result.proof

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from coinfer.solver.knapsack.base import base_of
-from coinfer.solver.knapsack.finish import finish
 from coinfer.solver.knapsack.cuts import Box
 from coinfer.solver.knapsack.dual import Least, least_bound
+from coinfer.solver.knapsack.finish import finish
 from coinfer.solver.knapsack.pieces import rows_of
 from coinfer.solver.knapsack.ragged import Ragged
 from coinfer.solver.knapsack.repair import feasible_choice
@@ -23,6 +23,8 @@ ALL_CELLS = 1 << 18
 """Options up to which the sample is all rows."""
 SPREAD = 6.0
 """Standard errors, as it were, that the box of prices reaches to either side."""
+RAISED = 4
+"""How often the sample's box of prices is made 64 times as high, at most."""
 STEEPER = 10
 """Passes at ever higher prices that look for any choice."""
 RECENTRED = 8
@@ -39,12 +41,16 @@ def find_prices(run: Run) -> tuple[FloatArray, float]:
     scale = gain * per_cost
     low, high = np.zeros(len(run.budget)), 8.0 * scale
     least = Least(prices=low, bound=np.inf)
-    for _ in range(6):
+    for _ in range(RAISED):
         least = least_bound(sampled, run.budget * share, Box(low=low, high=high), least.prices, run.watch)
         ends = least.prices >= high * (1.0 - 1e-6)
         if not ends.any():
             break
         high = np.where(ends, 64.0 * high, high)
+    else:  # the bound seems to fall without end, which it does where no choice keeps the budgets
+        settle_feasibility(run, 8.0 * scale)
+        if run.infeasible is not None:
+            return least.prices, np.inf
     if share == 1.0:
         return least.prices, np.inf
     error = SPREAD / np.sqrt(share * run.pieces.menus.rows)
@@ -64,12 +70,16 @@ def recentre(
         found = run.sweep(prices, Wanted(widths=widths, reach=1.0), with_values=with_values)
         widths = widths * min(found.reach, 1.0)
         box = Box(low=np.maximum(outer.low, prices - widths), high=np.minimum(outer.high, prices + widths))
-        near = found.near if with_values else replace(found.near, value=np.zeros(len(found.near.value)), fixed_value=0.0)
+        near = (
+            found.near if with_values else replace(found.near, value=np.zeros(len(found.near.value)), fixed_value=0.0)
+        )
         least = least_bound(near, run.budget, box, prices, run.watch)
         play = 1e-6 * widths
         ends = (least.prices <= box.low + play) & (box.low > outer.low)
         ends |= (least.prices >= box.high - play) & (box.high < outer.high)
         prices = least.prices
+        if with_values:
+            run.hint = prices
         if not ends.any() or found.infeasible:
             break
         widths = np.where(ends, 4.0, 1.0) * widths

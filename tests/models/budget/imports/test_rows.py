@@ -34,19 +34,21 @@ def test_samples_of_a_cell_add_up(tmp_path: Path) -> None:
         [
             {"prompt": "p", "arm": "a", "correct": True, "usd": 0.25, "seconds": 2.0, "label": "easy"},
             {"prompt": "p", "arm": "a", "correct": 0, "usd": 0.75},
-            {"prompt": 7, "arm": "b", "correct": 1, "n": 3, "usd": 1.0, "answer": "x", "mood": "good"},
+            {"prompt": "p", "arm": "b", "correct": 1, "n": 3, "usd": 1.0, "answer": "x", "mood": "good"},
+            {"prompt": 7, "arm": "b", "correct": 0, "n": 2, "usd": 1.0, "seconds": 3.0},
         ],
     )
     found, notes = read_outcomes([path])
     assert found.prompts == ("p", "7")
     assert found.arms == ("a", "b")
-    assert found.successes.tolist() == [[1, 0], [0, 3]]
-    assert found.samples.tolist() == [[2, 0], [0, 3]]
+    assert found.successes.tolist() == [[1, 3], [0, 0]]
+    assert found.samples.tolist() == [[2, 3], [0, 2]]
     assert found.resources == ("usd", "s")
-    assert np.array_equal(found.sample_cost[0], [[0.5, np.nan], [np.nan, 1.0]], equal_nan=True)
+    assert np.array_equal(found.sample_cost[0], [[0.5, 1.0], [np.nan, 1.0]], equal_nan=True)
+    assert np.array_equal(found.sample_cost[1], [[2.0, np.nan], [np.nan, 3.0]], equal_nan=True)
     assert found.labels == ("easy", UNLABELLED)
     told = "\n".join(notes)
-    for part in ("2 of 4 cells", "s: absent in 1 of 2", "1 of 2 prompts have no label", "left out: mood", "answers"):
+    for part in ("1 of 4 cells", "s: absent in 1 of 3", "1 of 2 prompts have no label", "left out: mood", "answers"):
         assert part in told
 
 
@@ -72,6 +74,21 @@ def test_tokens_are_both_kinds_or_said_apart(tmp_path: Path) -> None:
     assert read_outcomes([both])[0].resources == ("tokens",)
     assert read_outcomes([both])[0].sample_cost.tolist() == [[[7.0]]]
     assert read_outcomes([one])[0].resources == ("output_tokens",)
+
+
+def test_a_resource_that_an_arm_never_tells_is_left_out(tmp_path: Path) -> None:
+    """What no row of an arm tells cannot be charged for it; the note names the arm, and the rest is kept."""
+    rows = [
+        {"prompt": "p", "arm": "a", "correct": 1, "usd": 0.5, "joules": 3.0},
+        {"prompt": "p", "arm": "b", "correct": 1, "usd": 0.5},
+    ]
+    found, notes = read_outcomes([_write(tmp_path / "a.jsonl", rows)])
+    assert found.resources == ("usd",)
+    assert notes == ("j: left out, because no row of arm 'b' tells it",)
+    rows[0].pop("usd")
+    found, notes = read_outcomes([_write(tmp_path / "a.jsonl", rows)])
+    assert found.resources == ("requests",)
+    assert len(notes) == 3
 
 
 def test_rows_without_any_cost_are_requests(tmp_path: Path) -> None:

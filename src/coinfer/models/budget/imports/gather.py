@@ -11,6 +11,7 @@ import numpy as np
 from coinfer.errors import InputError, Plain
 from coinfer.models.budget.outcomes import Outcomes
 from coinfer.models.budget.validate import LARGEST
+from coinfer.solver.program import IntArray
 
 MOST_CELLS = 50_000_000
 """Largest prompts times arms: two whole numbers and a float per resource are kept for each."""
@@ -97,6 +98,8 @@ class Gathered:
     def outcomes(self, where: str, *, requests: bool = True) -> tuple[Outcomes, list[str]]:
         """Return the outcomes in the order of the rows, and notes on what is absent.
 
+        A resource that some arm never tells is left out: no plan could charge that arm for it.
+
         Parameters
         ----------
         where
@@ -118,10 +121,13 @@ class Gathered:
             for r, name in enumerate(names):
                 if cell.measured.get(name):
                     cost[r][key] = cell.spent[name] / cell.measured[name]
-        notes = self._notes(drawn, names)
+        whole = [r for r in range(len(names)) if np.isfinite(cost[r]).any(axis=0)[drawn.any(axis=0)].all()]
+        notes = self._notes(drawn, [names[r] for r in whole])
+        notes += self._lacking([name for r, name in enumerate(names) if r not in whole])
+        names, cost = tuple(names[r] for r in whole), cost[whole]
         if not names and requests:
             names, cost = ("requests",), np.ones((1, *shape))
-            notes.append("no cost is in the files: each sample counts as one request")
+            notes.append("no cost is known of all arms: each sample counts as one request")
         labels = tuple(self.labels.get(prompt, UNLABELLED) for prompt in self._prompts) if self.labels else ()
         made = Outcomes(
             prompts=tuple(self._prompts),
@@ -134,7 +140,17 @@ class Gathered:
         )
         return made, notes
 
-    def _notes(self, drawn: np.ndarray[tuple[int, ...], np.dtype[np.int64]], names: tuple[str, ...]) -> list[str]:
+    def _lacking(self, names: list[str]) -> list[str]:
+        """Return a note for each resource that some arm never tells: no plan could charge it for that."""
+        notes = []
+        for name in names:
+            told = {key[1] for key, cell in self._cells.items() if cell.measured.get(name)}
+            drawn = {key[1] for key, cell in self._cells.items() if cell.drawn}
+            arm = next(arm for arm, column in self._arms.items() if column in drawn - told)
+            notes.append(f"{name}: left out, because no row of arm {arm!r} tells it")
+        return notes
+
+    def _notes(self, drawn: IntArray, names: list[str]) -> list[str]:
         notes = []
         empty = int((drawn == 0).sum())
         if empty:
