@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +16,13 @@ from coinfer.solver.knapsack.solve import solve
 from coinfer.solver.limits import Limits
 
 OPTIONS = 50
-SHARES = (0.25, 0.3, 0.4)
-"""Budgets of tokens, money and device-seconds, as shares of what the largest options would take."""
+SHARES = (0.3, 0.12, 0.25)
+"""Budgets of tokens, money and device-seconds, as shares of what each row's largest option takes: all three bind."""
 HIGHS_S = 60.0
 
 
 def three_budgets(rows: int, seed: int = 0) -> MultipleChoiceKnapsack:
-    """Return best of n by a weak and a strong model: tokens, money and device-seconds are limited.
-
-    The largest option of each model is what the shares are taken of, so that all three can bind.
-    """
+    """Return best of n by a weak and a strong model: tokens, money and device-seconds are limited."""
     generator = np.random.default_rng(seed)
     half = OPTIONS // 2
     chance = generator.beta(0.6, 1.4, (rows, 1))
@@ -36,10 +34,8 @@ def three_budgets(rows: int, seed: int = 0) -> MultipleChoiceKnapsack:
     tokens = np.concatenate([few * length, many * length * longer], axis=1)
     seconds = np.concatenate([few * length * 0.02 * slower, many * length * 0.03], axis=1)
     cost = np.stack([tokens, money * 1e-6, seconds])
-    best = np.take_along_axis(cost, value.argmax(axis=1)[None, :, None], axis=2)[:, :, 0].sum(axis=1)
-    return MultipleChoiceKnapsack(
-        menus=StoredMenus(value=value, cost=cost), budget=best * np.array(SHARES) * np.array([0.6, 0.35, 0.6])
-    )
+    largest = cost.max(axis=2).sum(axis=1)
+    return MultipleChoiceKnapsack(menus=StoredMenus(value=value, cost=cost), budget=largest * np.array(SHARES))
 
 
 def rows(quick: bool) -> list[Row]:
@@ -98,12 +94,13 @@ def _highs(program: MultipleChoiceKnapsack) -> tuple[float, float, float]:
     scale = program.budget
     sheets: NDArray[np.float64] = block.cost.reshape(len(scale), count) / scale[:, None]
     began = time.perf_counter()
-    answer = milp(
+    whole: Any = vstack([ones, csr_array(sheets)])
+    answer: Any = milp(
         -block.value.ravel(),
-        integrality=np.ones(count),
+        integrality=np.ones(count, dtype=np.int64),
         bounds=Bounds(0.0, 1.0),
         constraints=LinearConstraint(
-            vstack([ones, csr_array(sheets)]),
+            whole,
             np.append(np.ones(len(block.value)), np.full(len(scale), -np.inf)),
             np.ones(len(block.value) + len(scale)),
         ),

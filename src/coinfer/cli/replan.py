@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coinfer.cli import budget_replan, common, placement_replan
+
+if TYPE_CHECKING:
+    from coinfer.models.selection.data import SelectionProblem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
-    from coinfer import jsonfile
     from coinfer.errors import InputError, Plain
     from coinfer.models.budget.data import BudgetProblem
     from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
-    from coinfer.planner.plan import read_plan_of
-    from coinfer.planner.selection.document import SelectionPlan
-    from coinfer.planner.selection.replan import replan
-    from coinfer.profiler.fit import fit
-    from coinfer.profiler.measurement import read_measurements
 
     if not arguments.tolerance >= 0.0:
         raise InputError("--tolerance", expected="a number, at least 0", found=arguments.tolerance)
@@ -59,6 +57,19 @@ def execute(arguments: argparse.Namespace) -> int:
         raise InputError("--outcomes", expected="a budget problem with this option", found=Plain("another kind"))
     if isinstance(problem, PlacementProblem):
         return placement_replan.execute(arguments, problem)
+    return _selection(arguments, problem)
+
+
+def _selection(arguments: argparse.Namespace, problem: SelectionProblem) -> int:
+    """Run this verb for a selection."""
+    from coinfer import jsonfile
+    from coinfer.errors import InputError, Plain
+    from coinfer.planner.plan import read_plan_of
+    from coinfer.planner.selection.document import SelectionPlan
+    from coinfer.planner.selection.replan import replan
+    from coinfer.profiler.fit import fit
+    from coinfer.profiler.measurement import read_measurements
+
     for option, given in (
         ("--trace", arguments.trace),
         ("--links", arguments.links),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -261,7 +262,7 @@ def test_progress_tells_values_below_bounds() -> None:
     solve_multiple(best_of_n(200), on_progress=seen.append)
     assert seen
     assert all(report.value <= report.bound for report in seen)
-    assert all(old.bound >= new.bound and old.value <= new.value for old, new in zip(seen, seen[1:], strict=False))
+    assert all(old.bound >= new.bound and old.value <= new.value for old, new in pairwise(seen))
 
 
 def test_bad_menus_are_refused_with_their_place() -> None:

@@ -60,7 +60,7 @@ class Cuts:
             bounds=[*((0.0, end) for end in room.tolist()), (None, None)],
             method="highs",
         )
-        if answer.status != 0:
+        if answer.status != 0 or answer.x is None:
             return None
         place = np.clip(answer.x[:-1], 0.0, room)
         return box.low + place * box.widths, float((heights + scaled @ place).max())
@@ -107,7 +107,7 @@ class Cuts:
                     bounds=[(0.0, end) for end in room.tolist()],
                     method="highs",
                 )
-                if answer.status != 0:
+                if answer.status != 0 or answer.x is None:
                     return box
                 ends[side, resource] = answer.x[resource]
         more = 0.01 * (ends[1] - ends[0]) + 1e-6

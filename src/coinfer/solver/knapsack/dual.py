@@ -9,6 +9,7 @@ in it are dropped. Once few are left, a linear program gives the prices to the l
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -127,26 +128,29 @@ def _by_linear_program(ragged: Ragged, budget: FloatArray, box: Box) -> FloatArr
     Prices within a box: more than the budget may be taken at the upper prices, and what is left over earns the lower.
     """
     from scipy.optimize import linprog
-    from scipy.sparse import csr_array, hstack, vstack
+    from scipy.sparse import csr_array
 
-    count, resources = len(ragged.option), len(budget)
+    count, rows, resources = len(ragged.option), len(ragged.row), len(budget)
     weights = ragged.copies[ragged.row_of_option].astype(np.float64)
     gain, taken = ragged.value * weights, ragged.cost * weights
     sizes = np.maximum(np.abs(taken).sum(axis=1) / max(count, 1), 1e-300)
     worth = max(float(np.abs(gain).sum()) / max(count, 1), 1e-300)
-    own = csr_array((np.ones(count), np.arange(count), ragged.first), shape=(len(ragged.row), count))
-    blank = csr_array((len(ragged.row), 2 * resources))
-    matrix = vstack(
-        [hstack([own, blank]), hstack([csr_array(taken / sizes[:, None]), np.eye(resources), -np.eye(resources)])]
+    own = np.arange(resources)
+    line, column, entry = zip(
+        (ragged.row_of_option, np.arange(count), np.ones(count)),
+        (rows + np.repeat(own, count), np.tile(np.arange(count), resources), (taken / sizes[:, None]).ravel()),
+        (rows + own, count + own, np.ones(resources)),
+        (rows + own, count + resources + own, -np.ones(resources)),
+        strict=True,
     )
-    answer = linprog(
-        np.concatenate([-gain, -box.low * sizes, box.high * sizes]) / worth,
-        A_eq=matrix.tocsr(),
-        b_eq=np.concatenate([np.ones(len(ragged.row)), (budget - ragged.fixed_cost) / sizes]),
-        bounds=(0.0, None),
-        method="highs",
-    )
+    places = np.concatenate(line), np.concatenate(column)
+    matrix: Any = csr_array((np.concatenate(entry), places), shape=(rows + resources, count + 2 * resources))
+    costs = np.concatenate([-gain, -box.low * sizes, box.high * sizes]) / worth
+    limits = np.concatenate([np.ones(rows), (budget - ragged.fixed_cost) / sizes])
+    if not (np.isfinite(costs).all() and np.isfinite(limits).all()):
+        return None
+    answer: Any = linprog(costs, A_eq=matrix, b_eq=limits, bounds=(0.0, None), method="highs")
     if answer.status != 0:
         return None
-    prices = -answer.eqlin.marginals[len(ragged.row) :] * worth / sizes
+    prices: FloatArray = -answer.eqlin.marginals[rows:] * worth / sizes
     return np.clip(prices, box.low, box.high)

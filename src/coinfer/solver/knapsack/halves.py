@@ -1,4 +1,4 @@
-"""Exact search from both sides: is there a choice within so much of the bound?
+"""Exact search from both sides for a choice within so much of the bound.
 
 Under the prices, what a choice falls short of the bound is the sum of the losses of its options and the priced slack of
 the budgets. For a given shortfall only few options, and few sums of them, come into question. The rows are split in two

@@ -1,4 +1,4 @@
-"""The steps of a solve with several budgets: prices, choices, the search of what is left, the proof that none exists."""
+"""The steps of a solve with several budgets: prices, choices, the proof that there is none."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def settle_feasibility(run: Run, prices: FloatArray) -> None:
     """
     sampled, share = _sample(run, with_values=False)
     gain, high = _sizes(sampled)
-    sampled = replace(sampled, value=np.zeros(len(sampled.value)), fixed_value=0.0)
+    sampled = _without_values(sampled)
     outcomes = []
     for anchor in range(len(high)):
         box = Box(low=np.where(np.arange(len(high)) == anchor, high, 0.0), high=high)
@@ -140,6 +140,11 @@ def settle_feasibility(run: Run, prices: FloatArray) -> None:
         run.offer(feasible_choice(base_of(found, steeper, 3 * LOCAL), run.budget, run.watch))
         if run.choice is not None:
             return
+
+
+def _without_values(ragged: Ragged) -> Ragged:
+    """Return the same costs with nothing to gain."""
+    return replace(ragged, value=np.zeros(len(ragged.value)), fixed_value=0.0)
 
 
 def _sizes(ragged: Ragged) -> tuple[float, FloatArray]:

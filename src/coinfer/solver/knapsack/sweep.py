@@ -100,7 +100,7 @@ def sweep(
         value[own], cost[:, own] = part.value[line, best_option], part.cost[:, line, best_option]
         sums.append(float((best * part.copies).sum()))
         margins.append(_margin(values[line, best_option], cost[:, own], values, part, prices))
-        found = _near(part, values, net, (best, best_option), wanted.widths, reach)
+        found = _near(part, net, (best, best_option), wanted.widths, reach)
         if len(found[0]):
             kept.append(found)
             count += len(found[0])
@@ -135,7 +135,6 @@ def _net(value: FloatArray, cost: FloatArray, prices: FloatArray) -> FloatArray:
 
 def _near(
     part: Part,
-    values: FloatArray,
     net: FloatArray,
     best: tuple[FloatArray, IntArray],
     widths: FloatArray | None,
