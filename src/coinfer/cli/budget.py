@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from coinfer.models.budget.data import BudgetProblem
     from coinfer.planner.budget.document import BudgetPlan
 
+MOST_OPTIONS = 20
+"""Options that are printed: those that most prompts get."""
 MOST_ROWS = 30
 """Strata that are printed; the plan file has all."""
 
@@ -61,11 +63,15 @@ def print_plan(made: BudgetPlan, problem: BudgetProblem) -> None:
     header = ("resource", "expected", "at most", "limit", "used", "price")
     common.table("Budgets (price: value of one more unit)", header, [spend_row(each) for each in made.spend])
     print()
+    most = sorted((use.prompts for use in made.used), reverse=True)[:MOST_OPTIONS][-1]
+    shown = [use for use in made.used if use.prompts >= most][:MOST_OPTIONS]
     rows = [
         [use.option, f"{use.prompts:,}", f"{use.prompts / problem.prompts:.1%}", f"{use.value / use.prompts:.4f}"]
-        for use in made.used
+        for use in shown
     ]
     common.table("Options used", ("option", "prompts", "share", "mean value"), rows)
+    if len(shown) < len(made.used):
+        print(f"  ... and {len(made.used) - len(shown)} more that few prompts get (all of them stand in the plan file)")
     _print_strata(made, problem)
     for note in made.notes:
         print(f"  {common.clean(note)}")

@@ -109,7 +109,10 @@ def information(problem: BudgetProblem) -> str:
     if known is None:
         if problem.rows == 1:
             return "Information used: none; all prompts are alike to the plan."
-        return "Information used: which stratum a prompt belongs to; the problem does not say what finding out costs."
+        what = (
+            "figures of every single prompt" if problem.rows == problem.prompts else "which stratum a prompt belongs to"
+        )
+        return f"Information used: {what}; the problem does not say what finding out costs."
     costs = [quantity(each.amount, each.resource) for each in known.cost]
     words = f"Information used: {SOURCES[known.source]}"
     words += f" – {known.description.rstrip('.')}" if known.description else ""

@@ -107,7 +107,7 @@ def choice_of(base: Base, counts: IntArray, budget: FloatArray) -> Choice | None
         return exact_product_sum(np.concatenate([numbers[moved], -numbers[own]]), copies) if len(moved) else Fraction(0)
 
     cost = tuple(total + change(taken) for total, taken in zip(base.cost, near.cost, strict=True))
-    if any(total > Fraction(most) + 1 for total, most in zip(cost, budget.tolist(), strict=True)):
+    if any(total > Fraction(most) for total, most in zip(cost, budget.tolist(), strict=True)):
         return None
     return Choice(value=base.value + change(near.value), cost=cost, base=base, counts=counts)
 

@@ -33,8 +33,8 @@ TRIED = 36
 """Nearest options of which all sums are tried, whatever they fall short by."""
 ENOUGH = 1e-6
 """Relative gap below which branch and cut, which is slow, is not begun."""
-BRANCHED, NODES = 400, 400
-"""Options and nodes that branch and cut takes at most."""
+BRANCHED, NODES, FEWER_NODES = 400, 3000, 50
+"""Options and nodes that branch and cut takes at most, and nodes where it cannot prove anything."""
 
 
 def finish(run: Run, base: Base, found: Sweep) -> str | None:
@@ -169,7 +169,7 @@ def _branch(run: Run, base: Base, found: Sweep) -> str | None:
     complete = int((base.loss[_others(base)] < cap).sum()) <= BRANCHED and cap <= found.reach
     part = _within(base, cap) if complete else _nearest(base, BRANCHED // 2)
     known = feasible_choice(part, run.budget, run.watch)
-    searched = search(part, run.budget, known, run.watch, NODES if complete else NODES // 8)
+    searched = search(part, run.budget, known, run.watch, NODES if complete else FEWER_NODES)
     run.offer(searched.choice)
     if complete and searched.bound < np.inf and run.choice is not None:
         run.core(max(searched.bound, rounded_up(run.choice.value)))
