@@ -95,7 +95,7 @@ def informations(draw: st.DrawFn, resources: tuple[str, ...]) -> Information | N
     cost: tuple[Amount, ...] = ()
     if source == "one_sample":
         cost = (Amount(resource=resources[0], amount=draw(decimals(0, 1, 1))),)
-    return Information(source=source, cost=cost, charged=draw(st.booleans()))
+    return Information(source=source, cost=cost, charged=draw(st.booleans()))  # type: ignore[arg-type]  # one of them
 
 
 @st.composite

@@ -76,17 +76,17 @@ class StoredMenus:
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return self.value.shape[0]
+        return len(self.value)
 
     @property
     def options(self) -> int:
         """Width of every menu."""
-        return self.value.shape[1]
+        return int(self.value.shape[1])
 
     @property
     def resources(self) -> int:
         """Number of budgets."""
-        return self.cost.shape[0]
+        return len(self.cost)
 
     def block(self, start: int, stop: int) -> Block:
         """Return rows ``start`` to ``stop``, as views."""
