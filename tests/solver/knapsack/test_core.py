@@ -57,6 +57,7 @@ def items_like(generator: np.random.Generator, count: int) -> Items:
         waste=0.0,
         grain=0.0,
         complete=True,
+        low=np.zeros_like(cost),
     )
 
 

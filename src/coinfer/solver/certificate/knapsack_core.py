@@ -30,6 +30,8 @@ UNIT = 2.0**-53
 TOLERANCE = 1e-12
 """Relative to the bound: what the sums of floats may be off by."""
 ROOM = 2**61
+ROUNDED = 1.0 + 1e-9
+"""What sums of losses, none below 0, are allowed more for their rounding."""
 
 Numbers = NDArray[Any]
 
@@ -61,12 +63,15 @@ def check_core(
     found = collect(program, given, allowed + slack)
     if found is None:
         return None
-    tolerance = Fraction(0) if found.exact else slack + rounding(found, given)
     limits = program.budget.tolist()
     left = [
         None if math.isinf(limit) else decimal(limit) - used for limit, used in zip(limits, found.taken, strict=True)
     ]
-    sums = _Sums.of(found.rows, left, given, allowed + tolerance, found.off, exact=found.exact)
+    tolerance = Fraction(0)
+    sums = _Sums.of(found.rows, left, given, allowed, found.off, exact=True) if found.exact else None
+    if sums is None:  # no decimals, or too many digits for whole numbers
+        tolerance = slack + rounding(found, given)
+        sums = _Sums.of(found.rows, left, given, allowed + tolerance, found.off, exact=False)
     if sums is None or not sums.run(most_states):
         return None
     above = decimal(claimed) - found.value + tolerance
@@ -94,7 +99,7 @@ class _Sums:
         self.margin = margin
         kind = left.dtype
         self.cost, self.gain = np.zeros((1, len(left)), dtype=kind), np.zeros(1, dtype=kind)
-        self.loss = np.zeros(1, dtype=kind)
+        self.loss = np.zeros(1)
 
     @classmethod
     def of(
@@ -107,17 +112,17 @@ class _Sums:
         *,
         exact: bool,
     ) -> _Sums | None:
-        """Put the rows into arrays: whole numbers where exact; ``None`` where those are too large.
+        """Put the rows into arrays: whole numbers where exact; ``None`` where those, or the rows, are too many.
 
-        Resources without a limit are left out. Losses, gains and costs each have a unit of their own.
+        Resources without a limit are left out. Gains and costs each have a unit of their own. Losses are floats: they
+        only say early which sums to give up, with room for their rounding.
         """
         kept = [r for r, room in enumerate(left) if room is not None]
-        losses = [*(number for row in rows for number in row.loss), allowed]
         gains = [number for row in rows for number in row.gain]
         costs = [[*(each[r] for row in rows for each in row.cost), left[r] or Fraction(0)] for r in kept]
-        units = [_unit(numbers) if exact else 1 for numbers in (losses, gains, *costs)]
+        units = [_unit(numbers) if exact else 1 for numbers in (gains, *costs)]
         copies = sum(row.copies for row in rows) + 1
-        for unit, numbers in zip(units, (losses, gains, *costs), strict=True):
+        for unit, numbers in zip(units, (gains, *costs), strict=True):
             if exact and max((abs(number) for number in numbers), default=Fraction(0)) * unit * copies >= ROOM:
                 return None
         kind = np.int64 if exact else np.float64
@@ -127,26 +132,26 @@ class _Sums:
 
         made = []
         for row in rows:
-            table = [array([each[r] for each in row.cost], unit) for r, unit in zip(kept, units[2:], strict=True)]
+            table = [array([each[r] for each in row.cost], unit) for r, unit in zip(kept, units[1:], strict=True)]
             cost = np.array(table, dtype=kind).reshape(len(kept), len(row.loss)).T
-            loss = array(row.loss, units[0])
-            others = loss[loss > 0]
+            loss = np.array([max(float(number), 0.0) for number in row.loss])
+            others = loss[loss > 0.0]
             most = row.copies
             if len(others) == len(loss) - 1 and len(others):  # each copy that deviates loses something
-                most = min(most, int(float(allowed) * units[0] / float(others.min())) + 1)
-            made.append((most, cost, array(row.gain, units[1]), loss))
+                most = min(most, int(min(float(allowed) / float(others.min()), most)) + 1)
+            made.append((most, cost, array(row.gain, units[0]), loss))
         if sum(row[0] for row in made) > MOST_ROWS:
             return None
         made.sort(key=lambda row: -float(np.abs(row[1]).max(initial=0)))
-        rooms = [array([left[r] or Fraction(0)], unit) for r, unit in zip(kept, units[2:], strict=True)]
+        rooms = [array([left[r] or Fraction(0)], unit) for r, unit in zip(kept, units[1:], strict=True)]
         room = np.concatenate(rooms) if rooms else np.zeros(0, dtype=kind)
-        weights = [float(prices[r]) * units[0] / unit for r, unit in zip(kept, units[2:], strict=True)]
+        weights = [float(prices[r]) / unit for r, unit in zip(kept, units[1:], strict=True)]
         margin = np.zeros_like(room)
         if not exact:  # what a sum of so many floats can be off by, from the size of all that was added
             steps = sum(row[0] for row in made) + 8
             size = sum((row[0] * np.abs(row[1]).max(axis=0) for row in made), np.abs(room))
             margin = steps * UNIT * size + [off[r] for r in kept]
-        return cls(made, room, weights, float(allowed * units[0]), units[1], margin)
+        return cls(made, room, weights, float(allowed) * ROUNDED, units[0], margin)
 
     def run(self, most_states: int) -> bool:
         """Go through all rows; false where there were too many sums."""
@@ -173,11 +178,11 @@ class _Sums:
     def _give_up(self, future: Numbers) -> None:
         """Drop the sums that no rest can bring inside the limits, or near enough to them."""
         if not len(self.left):
-            keep = self.loss < self.allowed
+            keep = self.loss <= self.allowed
         else:
             inside = (self.cost + future[0] <= self.left + self.margin).all(axis=1)
             unspent = np.maximum(self.left - self.cost - future[1], 0) @ self.weights
-            keep = inside & (self.loss + unspent < self.allowed * (1.0 + 1e-12))
+            keep = inside & (self.loss + unspent <= self.allowed)
         self.cost, self.gain, self.loss = self.cost[keep], self.gain[keep], self.loss[keep]
 
     def _dominate(self) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinfer.solver.knapsack.fill import Filled, Move
-from coinfer.solver.knapsack.items import Items, rounding
+from coinfer.solver.knapsack.items import Items, carried, rounding
 from coinfer.solver.knapsack.rest import SAFE, Rest, rest_of
 from coinfer.solver.knapsack.scan import Watch
+from coinfer.solver.knapsack.survivors import EPSILON
 from coinfer.solver.knapsack.swaps import improve
 from coinfer.solver.program import FloatArray, IntArray
 
@@ -21,6 +22,10 @@ BEAM_ITEMS = 64
 """Items gone through with these."""
 MOST_KEPT = 1 << 23
 """Places in the record of how states came about, of 6 bytes each."""
+MOST_MERGED = 1024
+"""Items at which sums that are as good as equal are merged."""
+THINNED = 0.1
+"""Share of the gap that merging further sums may cost, so that there are not too many."""
 MOST_MADE = 64
 """States made in all, as a multiple of those at a time, before there are too many for a proof."""
 
@@ -43,6 +48,8 @@ class Task:
         Gap at which the search may stop.
     most_states
         Most states at a time.
+    made
+        Changes already made to it, of items that are no longer there.
     """
 
     filled: Filled
@@ -51,6 +58,23 @@ class Task:
     best: float
     tolerance: float
     most_states: int
+    made: tuple[Move, ...] = ()
+
+    def allows(self, moves: tuple[Move, ...]) -> bool:
+        """Tell whether changes keep the budget, and take no more copies than there are."""
+        if sum(move.count * move.cost for move in moves) > self.filled.slack:
+            return False
+        if not self.items.loose:
+            return True
+        split = () if self.filled.split is None else (self.filled.split,)
+        counts: dict[tuple[int, int], int] = {}
+        for move in (*split, *self.made, *moves):
+            counts[move.row, move.start] = counts.get((move.row, move.start), 0) - move.count
+            counts[move.row, move.end] = counts.get((move.row, move.end), 0) + move.count
+        option = self.filled.option
+        return all(
+            count >= -(self.filled.count(row) if own == int(option[row]) else 0) for (row, own), count in counts.items()
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,10 +107,13 @@ class _States:
     """Undominated sums: by rising cost and gain; and how each came about."""
 
     cost: IntArray
+    low: IntArray
     gain: FloatArray
     loss: FloatArray
+    step: float = 0.0
     trail: list[tuple[int, NDArray[np.int32], NDArray[np.int16]]] = field(default_factory=list)
     kept: int = 0
+    merged: float = 0.0
 
 
 def improved(task: Task, *, pairs: bool = True) -> Found:
@@ -94,7 +121,7 @@ def improved(task: Task, *, pairs: bool = True) -> Found:
     found = Found(moves=None, best=task.best, room=task.room)
     swap = improve(task.items, task.room, task.best, task.tolerance, pairs=pairs)
     moves = tuple(task.items.changes.move(place) for place in swap.places)
-    if swap.gain > found.best and sum(move.count * move.cost for move in moves) <= task.filled.slack:
+    if swap.gain > found.best and task.allows(moves):
         found.moves, found.best = moves, swap.gain
     return found
 
@@ -104,7 +131,8 @@ def search_core(task: Task, found: Found, watch: Watch) -> Found:
     items = task.items
     blur = rounding(items, task.filled.price)
     room = task.room + blur - (task.filled.price * items.waste * SAFE if items.complete else 0.0)
-    states = _States(cost=np.zeros(1, dtype=np.int64), gain=np.zeros(1), loss=np.zeros(1))
+    none = np.zeros(1, dtype=np.int64)
+    states = _States(cost=none, low=none, gain=np.zeros(1), loss=np.zeros(1), step=_step(task))
     lost = -math.inf if items.complete else task.room
     beam_from: int | None = None
     most_made = found.states + MOST_MADE * task.most_states
@@ -122,19 +150,37 @@ def search_core(task: Task, found: Found, watch: Watch) -> Found:
             break
         _take_best(task, states, found)
         many = found.states > most_made or len(states.cost) > task.most_states
+        if len(states.cost) > task.most_states and beam_from is None:
+            many = not _thin(task, states, THINNED * (room - _threshold(task, found))) or found.states > most_made
         if len(states.cost) > BEAM and (many or beam_from is not None):
             beam_from = number if beam_from is None else beam_from
             lost = max(lost, _narrow(states, potential, min(max(1, task.most_states), BEAM)))
+    if len(states.cost):  # what looked like a better choice and was none hides those that it dominates
+        last = _last(items, states)
+        lost = max(lost, float(states.gain[last]) if last >= 0 else lost)
     by_grain = items.grain * (1.0 - 1e-6) > task.tolerance  # what is not above the best by a grain is not above it
     closed = found.best + (0.0 if by_grain else max(task.tolerance, blur))
-    found.room = min(task.room, max(closed, lost))
+    lost = max(lost, found.best if by_grain else _threshold(task, found)) + states.merged
+    found.room = min(task.room, closed if lost <= closed else lost)
     found.limit = None if found.room <= closed else found.limit or "states"
     return found
 
 
 def _threshold(task: Task, found: Found) -> float:
-    """Return the gain up to which a choice is of no interest: one better by a grain, or by the tolerance, would be."""
-    return found.best + max(task.tolerance, task.items.grain * (1.0 - 1e-6))
+    """Return the gain up to which a choice is of no interest: one better by a grain, or by the tolerance, would be.
+
+    Half of the tolerance is left to sums that are merged.
+    """
+    return found.best + max(0.5 * task.tolerance, task.items.grain * (1.0 - 1e-6))
+
+
+def _step(task: Task) -> float:
+    """Return the difference in gain below which sums are merged at an item: so small that all remain in the tolerance.
+
+    Decimals make this worth it: sums that are equal in them differ in their last bits as floats.
+    """
+    step = 0.25 * task.tolerance / min(len(task.items.key) + 1, MOST_MERGED)
+    return 0.0 if task.items.grain > 0.0 or step < 8.0 * EPSILON * abs(task.room) else step
 
 
 def _cap(task: Task, watch: Watch, states: _States, found: Found) -> str | None:
@@ -151,6 +197,10 @@ def _extend(task: Task, states: _States, number: int, room: float, rest: Rest, f
     size = len(states.cost)
     cost = np.concatenate([states.cost, (states.cost + items.cost[useful, None]).ravel()])
     loss = np.concatenate([states.loss, (states.loss + items.loss[useful, None]).ravel()])
+    low = states.low
+    if items.low_bits:
+        low = np.concatenate([low, (low + items.low[useful, None]).ravel()])
+        cost, low = carried(cost, low, items.low_bits)
     found.states += len(cost) - size
     left = (items.slack - cost) * items.unit
     if not items.exact:
@@ -161,12 +211,13 @@ def _extend(task: Task, states: _States, number: int, room: float, rest: Rest, f
     change, parent = np.divmod(keep, size)
     steps = np.concatenate([[0.0], items.gain[useful]])
     gain = states.gain[parent] + steps[change]
-    order = np.lexsort((-gain, cost[keep]))
-    sorted_gain = gain[order]
-    before = np.maximum.accumulate(sorted_gain)
-    order = order[np.concatenate([[True], sorted_gain[1:] > before[:-1]])[: len(order)]]
+    order = np.lexsort((-gain, low[keep], cost[keep]) if items.low_bits else (-gain, cost[keep]))
+    step = states.step if number < MOST_MERGED else 0.0
+    states.merged += step
+    order = order[_rises(gain[order], step)]
     kept = keep[order]
     states.cost, states.gain, states.loss = cost[kept], gain[order], loss[kept]
+    states.low = low[kept] if items.low_bits else low
     codes = np.concatenate([[-1], useful - own.start])[change[order]]
     states.trail.append((own.start, parent[order].astype(np.int32), codes.astype(np.int16)))
     states.kept += len(order)
@@ -174,27 +225,61 @@ def _extend(task: Task, states: _States, number: int, room: float, rest: Rest, f
     return best
 
 
+def _thin(task: Task, states: _States, most: float) -> bool:
+    """Merge sums whose gains are close to each other until half as many as may be are left; tell whether they are."""
+    reach = float(states.gain[-1] - states.gain[0])
+    step = reach / (16.0 * task.most_states)
+    while states.merged + step <= most and step > 8.0 * EPSILON * reach:
+        kept = _rises(states.gain, step)
+        if 2 * len(kept) <= task.most_states:
+            states.merged += step
+            _pick(states, kept)
+            return True
+        step *= 2.0
+    return False
+
+
+def _rises(gain: FloatArray, step: float) -> IntArray:
+    """Return where a gain is above all before it, in whole steps where ``step`` is above 0."""
+    level = np.floor(gain / step) if step > 0.0 else gain
+    before = np.maximum.accumulate(level)
+    return np.flatnonzero(np.concatenate([[True], level[1:] > before[:-1]])[: len(level)])
+
+
+def _pick(states: _States, kept: IntArray) -> None:
+    states.cost, states.gain, states.loss = states.cost[kept], states.gain[kept], states.loss[kept]
+    states.low = states.low[kept] if len(states.low) > 1 else states.low
+    begin, parent, code = states.trail[-1]
+    states.trail[-1] = (begin, parent[kept], code[kept])
+
+
 def _narrow(states: _States, potential: FloatArray, most: int) -> float:
     """Keep the states that could gain most; return the most that one of the others could."""
     order = np.argpartition(-potential, most)
-    kept, dropped = np.sort(order[:most]), order[most:]
-    states.cost, states.gain, states.loss = states.cost[kept], states.gain[kept], states.loss[kept]
-    begin, parent, code = states.trail[-1]
-    states.trail[-1] = (begin, parent[kept], code[kept])
-    return float(potential[dropped].max())
+    _pick(states, np.sort(order[:most]))
+    return float(potential[order[most:]].max())
 
 
 def _take_best(task: Task, states: _States, found: Found) -> None:
     """Take the best state that keeps the budget, where it is better than the best choice known."""
-    place = int(np.searchsorted(states.cost, task.items.slack, side="right")) - 1
+    place = _last(task.items, states)
     for tried in range(place, max(place - 4, -1), -1):
         if states.gain[tried] <= found.best:
             return
         moves = _moves(task.items, states, tried)
-        if sum(move.count * move.cost for move in moves) <= task.filled.slack:
+        if task.allows(moves):
             found.moves = moves
             found.best = float(states.gain[tried])
             return
+
+
+def _last(items: Items, states: _States) -> int:
+    """Return the place of the dearest sum within the budget, -1 without one."""
+    place = int(np.searchsorted(states.cost, items.slack, side="right")) - 1
+    if items.low_bits:
+        first = int(np.searchsorted(states.cost, items.slack, side="left"))
+        place = first + int(np.searchsorted(states.low[first : place + 1], items.slack_low, side="right")) - 1
+    return place
 
 
 def _moves(items: Items, states: _States, place: int) -> tuple[Move, ...]:

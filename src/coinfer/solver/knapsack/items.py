@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +14,10 @@ from coinfer.solver.program import FloatArray, IntArray
 
 MOST_BITS = 61
 """Whole numbers below 2 to this power add up without overflow."""
+MOST_LOW_BITS = 40
+"""Bits of exact costs that may be left over below the unit."""
+NOTHING = 1e-9
+"""Share of the gap that counts as no loss where items are put in order."""
 MOST_REPEATS = 256
 """Copies of one row with several options left that are told apart."""
 
@@ -71,13 +75,18 @@ class Items:
     first
         (items + 1,): where the changes of each item begin; the items in order of their key.
     key
-        (items,): least loss of a choice that makes a change of this item.
+        (items,): least loss of a choice that makes a change of this item or a later one.
     cost
         (changes,): in whole units, rounded down where ``exact`` is false.
+    low
+        (changes,): where that is so, what was rounded away, in units of ``2**low_bits`` to the unit.
     gain, loss
         (changes,): value gained; value lost against the bound.
-    slack
-        Units of the budget that are left without any change, rounded up where ``exact`` is false.
+    slack, slack_low
+        Units of the budget that are left without any change, and the rest; rounded up where ``exact`` is false and
+        ``low_bits`` is 0.
+    low_bits
+        0 where ``low`` says nothing.
     unit
         Size of the unit.
     exact
@@ -88,6 +97,8 @@ class Items:
         Every sum of gains is a multiple of this; 0 where no such number is known.
     complete
         Whether every way to a better choice is among the items.
+    loose
+        Whether there may be ways among them that take more copies of a row than it has.
     """
 
     changes: Changes
@@ -102,32 +113,51 @@ class Items:
     waste: float
     grain: float
     complete: bool
+    loose: bool = False
+    low: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    slack_low: int = 0
+    low_bits: int = 0
 
 
-def items_of(filled: Filled, left: Survivors, room: float) -> Items:
-    """Return the items; ``room`` is the loss from which on nothing is better than what is known."""
+def items_of(filled: Filled, left: Survivors, gap: float, *, strict: bool = False) -> Items:
+    """Return the items.
+
+    Parameters
+    ----------
+    filled, left
+        The plan, and the options that could be part of a better choice.
+    gap
+        Loss from which on nothing is better than what is known.
+    strict
+        Whether no choice may take more copies than there are, of rows with copies and several options left. This takes
+        many more items; without it the few choices that do so have to be refused.
+    """
     some = filled.copies is not None and len(left.row) > 0 and int(filled.copies[left.row].max()) > 1
     if some or filled.split is not None:
-        changes, key, complete = _with_copies(filled, left, room)
+        changes, key, complete, loose = _with_copies(filled, left, gap, strict=strict)
     else:
-        changes, complete = _single(filled, left), True
+        changes, complete, loose = _single(filled, left), True, False
         key = np.minimum.reduceat(_loss(changes, filled.price), _starts(changes.item)) if len(left.row) else np.zeros(0)
     sizes = np.bincount(changes.item, minlength=len(key))
-    order = np.argsort(key, kind="stable")
+    order, key = ordered(changes.item, key, (changes.end_cost - changes.start_cost) * changes.count, gap)
     changes = changes.pick(_ranges((np.cumsum(sizes) - sizes)[order], sizes[order]))
     cost = (changes.end_cost - changes.start_cost) * changes.count
     gain = (changes.end_value - changes.start_value) * changes.count
-    unit, exact = _unit(np.concatenate([changes.start_cost, changes.end_cost]), cost, float(filled.slack))
-    if exact:
+    unit, bits = _unit(np.concatenate([changes.start_cost, changes.end_cost]), cost, float(filled.slack))
+    exact, low, slack_low = bits == 0, np.zeros(len(cost), dtype=np.int64), 0
+    if bits == 0:
         whole, slack = np.round(cost / unit).astype(np.int64), int(filled.slack / Fraction(unit))
         slack -= slack % max(1, int(np.gcd.reduce(whole)))
+    elif bits is not None:
+        whole, low = _limbs(changes, unit, bits)
+        slack, slack_low = divmod(int(filled.slack / Fraction(unit) * 2**bits), 2**bits)
     else:
         whole = np.floor(cost / unit - 1e-3).astype(np.int64)
         slack = math.ceil(float(filled.slack) / unit + 1e-3)
     return Items(
         changes=changes,
         first=np.concatenate([[0], np.cumsum(sizes[order])]),
-        key=key[order],
+        key=key,
         cost=whole,
         gain=gain,
         loss=_loss(changes, filled.price),
@@ -137,7 +167,22 @@ def items_of(filled: Filled, left: Survivors, room: float) -> Items:
         waste=float(filled.slack - slack * Fraction(unit)) if exact else 0.0,
         grain=_grain(gain),
         complete=complete,
+        loose=loose,
+        low=low,
+        slack_low=slack_low,
+        low_bits=bits or 0,
     )
+
+
+def ordered(item: IntArray, key: FloatArray, cost: FloatArray, gap: float) -> tuple[IntArray, FloatArray]:
+    """Return the items in the order of their keys, and those of what comes at each place or after it.
+
+    Of those that lose nothing the longest come first: what the short ones still reach tells which sums are of no use.
+    """
+    longest = np.zeros(len(key))
+    np.maximum.at(longest, item, np.abs(cost))
+    order = np.lexsort((-longest, np.where(key <= NOTHING * gap, 0.0, key)))
+    return order, np.minimum.accumulate(key[order][::-1])[::-1]
 
 
 def rounding(items: Items, price: float) -> float:
@@ -145,9 +190,10 @@ def rounding(items: Items, price: float) -> float:
     changes = items.changes
     if not len(changes.row):
         return 0.0
-    value = float(np.maximum(np.abs(changes.start_value), np.abs(changes.end_value)).max())
-    cost = float(np.maximum(np.abs(changes.start_cost), np.abs(changes.end_cost)).max())
-    return 16.0 * EPSILON * len(items.key) * int(changes.count.max()) * (value + price * cost)
+    value = np.maximum(np.abs(changes.start_value), np.abs(changes.end_value))
+    cost = np.maximum(np.abs(changes.start_cost), np.abs(changes.end_cost))
+    size = np.maximum.reduceat((value + price * cost) * changes.count, items.first[:-1])
+    return 16.0 * EPSILON * float(size.sum())
 
 
 def _loss(changes: Changes, price: float) -> FloatArray:
@@ -182,34 +228,43 @@ def _single(filled: Filled, left: Survivors) -> Changes:
 _Option = tuple[int, float, float]
 
 
-def _with_copies(filled: Filled, left: Survivors, room: float) -> tuple[Changes, FloatArray, bool]:
-    """Return the changes, the key of every item, and whether they are complete, where rows have copies."""
+def _with_copies(
+    filled: Filled, left: Survivors, gap: float, *, strict: bool
+) -> tuple[Changes, FloatArray, bool, bool]:
+    """Return the changes, the key of every item, and whether they are complete and loose, where rows have copies."""
     keys: list[float] = []
     table: list[tuple[float, ...]] = []
-    complete = True
-    for row, start, most, ends in _units(filled, left):
-        losses = [max(0.0, filled.price * (cost - start[2]) - (value - start[1])) for _, value, cost in ends]
-        least = min(losses)
-        if least >= room:
-            continue
-        useful = most if least <= 0.0 else min(most, int(room / least) + 1)
-        if len(ends) == 1:  # any number of copies as a sum of bundles
-            bundles = [1 << bit for bit in range(useful.bit_length() - 1)]
-            bundles += [useful - sum(bundles)]
-        else:
+    complete, loose = True, not strict and filled.split is not None
+    for row, start, most, options in _units(filled, left, strict=strict):
+        losses = [max(0.0, filled.price * (cost - start[2]) - (value - start[1])) for _, value, cost in options]
+        near = [(loss, end) for loss, end in zip(losses, options, strict=True) if loss < gap]
+        counts = [most if loss <= 0.0 else min(most, int(gap / loss) + 1) for loss, _ in near]
+        if strict and sum(counts) > most and len(near) > 1:  # every copy chooses for itself
+            useful = max(counts)
             complete = complete and useful <= MOST_REPEATS
-            bundles = [1] * min(useful, MOST_REPEATS)
-        for place, bundle in enumerate(bundles):
-            number = len(keys)
-            keys.append(least * (bundle if len(ends) == 1 else place + 1))
-            table += [(number, row, start[0], end, bundle, *start[1:], value, cost) for end, value, cost in ends]
+            least = min(loss for loss, _ in near)
+            for place in range(min(useful, MOST_REPEATS)):
+                table += [(len(keys), row, start[0], end[0], 1, *start[1:], *end[1:]) for _, end in near]
+                keys.append(least * (place + 1))
+            continue
+        loose = loose or sum(counts) > most
+        for (loss, end), count in zip(near, counts, strict=True):  # any number of copies as a sum of bundles
+            bundles = [1 << bit for bit in range(count.bit_length() - 1)]
+            for bundle in [*bundles, count - sum(bundles)]:
+                table.append((len(keys), row, start[0], end[0], bundle, *start[1:], *end[1:]))
+                keys.append(loss * bundle)
     columns = np.array(table, dtype=np.float64).reshape(len(table), 9).T
     whole = [column.astype(np.int64) for column in columns[:5]]
-    return Changes(**dict(zip(Changes.__slots__, [*whole, *columns[5:]], strict=True))), np.array(keys), complete
+    changes = Changes(**dict(zip(Changes.__slots__, [*whole, *columns[5:]], strict=True)))
+    return changes, np.array(keys), complete, loose
 
 
-def _units(filled: Filled, left: Survivors) -> list[tuple[int, _Option, int, list[_Option]]]:
-    """Return row, (option, value, cost) of copies that stand alike, their number, and what they could change to."""
+def _units(filled: Filled, left: Survivors, *, strict: bool) -> list[tuple[int, _Option, int, list[_Option]]]:
+    """Return row, (option, value, cost) of copies that stand alike, their number, and what they could change to.
+
+    Where a row is split between two options, ``strict`` says that copies of both may change to any other. Without it
+    those of the second only go back to the first, which then may give away more copies than it has.
+    """
     ends: dict[int, list[_Option]] = {}
     columns = (left.row, left.option, left.value, left.cost)
     for row, option, value, cost in zip(*(column.tolist() for column in columns), strict=True):
@@ -220,29 +275,52 @@ def _units(filled: Filled, left: Survivors) -> list[tuple[int, _Option, int, lis
     units: list[tuple[int, _Option, int, list[_Option]]] = []
     for row, options in ends.items():
         start = (int(filled.option[row]), float(filled.value[row]), float(filled.cost[row]))
-        count, others = filled.count(row), options
-        if split is not None and split.row == row:
-            further = (split.end, float(Fraction(start[1]) + split.gain), float(Fraction(start[2]) + split.cost))
-            others = [option for option in options if option[0] != split.end]
-            units.append((row, further, split.count, [*others, start]))
-            others, count = [*others, further], count - split.count
-        if count:
-            units.append((row, start, count, others))
-    return units
+        count = filled.count(row)
+        if split is None or split.row != row:
+            units.append((row, start, count, options))
+            continue
+        further = (split.end, float(Fraction(start[1]) + split.gain), float(Fraction(start[2]) + split.cost))
+        others = [option for option in options if option[0] != split.end]
+        units.append((row, further, split.count, [*others, start] if strict else [start]))
+        units.append((row, start, count - split.count, [*others, further] if strict else [further]))
+        units.append((row, start, 0 if strict else count, others))
+    return [unit for unit in units if unit[2] and unit[3]]
 
 
-def _unit(costs: FloatArray, changes: FloatArray, slack: float) -> tuple[float, bool]:
-    """Return a unit of which all costs are multiples, where sums of them stay whole; else a small one."""
+def _unit(costs: FloatArray, changes: FloatArray, slack: float) -> tuple[float, int | None]:
+    """Return a unit of which all costs are multiples, where sums of them stay whole; else a small one.
+
+    In between is the unit that leaves a few bits over, whose number is returned; ``None`` where they are too many.
+    """
     reach = float(np.abs(changes).sum()) + abs(slack)
     if reach == 0.0:
-        return 1.0, True
+        return 1.0, 0
     mantissa, exponent = np.frexp(costs[costs != 0.0])
     whole = (mantissa * 2.0**53).astype(np.int64)
     lowest = int((exponent - 53 + np.round(np.log2((whole & -whole).astype(np.float64)))).min(initial=1023))
     largest = math.frexp(float(np.abs(changes).max(initial=0.0)))[1]
-    if math.frexp(reach)[1] - lowest < MOST_BITS and largest - lowest <= 53 and lowest > -1000:
-        return 2.0**lowest, True
-    return 2.0 ** (math.frexp(reach)[1] - 50), False
+    bits = math.frexp(reach)[1] - lowest - MOST_BITS + 1
+    if bits <= 0 and largest - lowest <= 53 and lowest > -1000:
+        return 2.0**lowest, 0
+    bits = max(bits, 1)
+    if bits <= MOST_LOW_BITS and lowest > -1000:
+        return 2.0 ** (lowest + bits), bits
+    return 2.0 ** (math.frexp(reach)[1] - 50), None
+
+
+def _limbs(changes: Changes, unit: float, bits: int) -> tuple[IntArray, IntArray]:
+    """Return the costs of changes exactly: whole units, and the rest in units that are ``2**bits`` times smaller."""
+    whole, low = np.zeros(len(changes.row), dtype=np.int64), np.zeros(len(changes.row), dtype=np.int64)
+    for cost, sign in ((changes.end_cost, 1), (changes.start_cost, -1)):
+        upper = np.floor(cost / unit)
+        whole += sign * changes.count * upper.astype(np.int64)
+        low += sign * changes.count * ((cost / unit - upper) * 2.0**bits).astype(np.int64)
+    return carried(whole, low, bits)
+
+
+def carried(whole: IntArray, low: IntArray, bits: int) -> tuple[IntArray, IntArray]:
+    """Return the same numbers with a rest of at least 0 and below one unit."""
+    return whole + (low >> bits), low & ((1 << bits) - 1)
 
 
 def _grain(gain: FloatArray) -> float:

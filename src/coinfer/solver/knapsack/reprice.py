@@ -10,7 +10,7 @@ import numpy as np
 
 from coinfer.solver.knapsack.core import Task
 from coinfer.solver.knapsack.fill import Move
-from coinfer.solver.knapsack.items import Changes, Items
+from coinfer.solver.knapsack.items import Changes, Items, carried, ordered
 from coinfer.solver.knapsack.price import Point, tangent
 from coinfer.solver.program import FloatArray, IntArray
 
@@ -74,12 +74,16 @@ def repriced(node: Node, choice: int | None, best: float) -> Node | None:
     room = fixed + bound - gained
     filled = replace(task.filled, price=price, slack=task.filled.slack - _taken(moves))
     useful = room - (best - node.gained - gained)
-    slack_units = items.slack - int(items.cost[places].sum())
-    own = _recounted(items, later, taken + later, price, useful, slack_units)
+    own = _recounted(items, later, taken + later, price, useful)
+    slack, slack_low = items.slack - int(items.cost[places].sum()), items.slack_low - int(items.low[places].sum())
+    slack, slack_low = slack + (slack_low >> items.low_bits), slack_low & ((1 << items.low_bits) - 1)
+    own = replace(own, slack=slack, slack_low=slack_low)
     return Node(
         moves=node.moves + moves,
         gained=node.gained + gained,
-        task=replace(task, filled=filled, items=own, room=room, best=best - node.gained - gained),
+        task=replace(
+            task, filled=filled, items=own, room=room, best=best - node.gained - gained, made=task.made + moves
+        ),
     )
 
 
@@ -125,7 +129,7 @@ def _at(left: _Open, price: float) -> tuple[Point, IntArray]:
     return Point(price=price, value=value, cost=cost), places
 
 
-def _recounted(items: Items, later: int, taken: IntArray, price: float, useful: float, slack: int) -> Items:
+def _recounted(items: Items, later: int, taken: IntArray, price: float, useful: float) -> Items:
     """Return the items from place ``later`` on, as changes of the choice that takes the changes ``taken``."""
     changes = items.changes
     now = np.full(int(changes.item.max(initial=0)) + 1, -1)
@@ -133,7 +137,8 @@ def _recounted(items: Items, later: int, taken: IntArray, price: float, useful: 
     others = np.setdiff1d(np.arange(later, len(items.cost)), taken, assume_unique=True)
     before = now[changes.item[others]]
     moved = before >= 0
-    base_cost, base_gain = np.append(items.cost, 0), np.append(items.gain, 0.0)
+    base_cost, base_gain, base_low = np.append(items.cost, 0), np.append(items.gain, 0.0), np.append(items.low, 0)
+    low = np.concatenate([items.low[others] - base_low[before], -items.low[taken]])
     cost = np.concatenate([items.cost[others] - base_cost[before], -items.cost[taken]])
     gain = np.concatenate([items.gain[others] - base_gain[before], -items.gain[taken]])
     forth, back = changes.pick(others), changes.pick(taken)
@@ -154,16 +159,23 @@ def _recounted(items: Items, later: int, taken: IntArray, price: float, useful: 
         end_cost=back.start_cost,
     )
     both = Changes(**{name: np.concatenate([getattr(forth, name), getattr(back, name)]) for name in Changes.__slots__})
+    cost, low = carried(cost, low, items.low_bits) if items.low_bits else (cost, low)
     loss = np.maximum(price * items.unit * cost - gain, 0.0)
     keep = np.flatnonzero(loss < useful)
-    return _in_order(items, both.pick(keep), cost[keep], gain[keep], loss[keep], slack)
+    return _in_order(
+        replace(items, cost=cost[keep], low=low[keep], gain=gain[keep], loss=loss[keep]), both.pick(keep), useful
+    )
 
 
-def _in_order(items: Items, changes: Changes, cost: IntArray, gain: FloatArray, loss: FloatArray, slack: int) -> Items:
-    """Return the items in order of their least loss."""
+def _in_order(items: Items, changes: Changes, useful: float) -> Items:
+    """Return the items with these changes, in order of their least loss."""
+    loss = items.loss
     key = np.full(int(changes.item.max(initial=0)) + 1, np.inf)
     np.minimum.at(key, changes.item, loss)
-    order = np.lexsort((loss, changes.item, key[changes.item]))
+    places, key = ordered(changes.item, key, items.cost, useful)
+    rank = np.empty(len(places), dtype=np.int64)
+    rank[places] = np.arange(len(places))
+    order = np.lexsort((loss, rank[changes.item]))
     changes = changes.pick(order)
     new = np.concatenate([[True], changes.item[1:] != changes.item[:-1]])[: len(order)]
     begin = np.flatnonzero(new)
@@ -171,10 +183,10 @@ def _in_order(items: Items, changes: Changes, cost: IntArray, gain: FloatArray, 
         items,
         changes=replace(changes, item=np.cumsum(new) - 1),
         first=np.append(begin, len(order)),
-        key=key[changes.item[begin]],
-        cost=cost[order],
-        gain=gain[order],
+        key=key[: len(begin)],
+        cost=items.cost[order],
+        low=items.low[order],
+        gain=items.gain[order],
         loss=loss[order],
-        slack=slack,
         waste=0.0,
     )

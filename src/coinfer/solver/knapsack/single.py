@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -113,6 +114,8 @@ def _solve(
     if closed or most_states is None:
         return plan.result(watch, bound, None, moves, core=rounded, closed=closed)
     found = search_branches(task, found, watch)
+    if found.limit is not None and task.items.loose:
+        found = _strictly(task, left, found, watch)
     found = _with_rest(found, task.room - left.loss_cap, tolerance)
     moves = filled.fits if found.moves is None else found.moves
     bound = min(bound, plan.base + Fraction(found.room))
@@ -125,12 +128,25 @@ def _task(plan: Plan, left: Survivors, tolerance: float, most_states: int) -> Ta
     room = math.nextafter(float(Fraction(left.bound) - plan.base), math.inf)
     return Task(
         filled=plan.filled,
-        items=items_of(plan.filled, left, room),
+        items=items_of(plan.filled, left, room - float(plan.fitted)),
         room=room,
         best=float(plan.fitted),
         tolerance=tolerance,
         most_states=most_states,
     )
+
+
+def _strictly(task: Task, left: Survivors, found: Found, watch: Watch) -> Found:
+    """Search again without choices that take more copies than there are; return what is known after both searches."""
+    items = items_of(task.filled, left, found.room - found.best, strict=True)
+    again = search_branches(
+        replace(task, items=items, best=found.best, room=found.room),
+        Found(moves=None, best=found.best, room=found.room),
+        watch,
+    )
+    if again.moves is None:
+        again.moves = found.moves
+    return again
 
 
 def _plan(reader: Reader, budget: float) -> Filled | None:
