@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = ("solve_file.py", "planner_api.py", "monotonic_engine.py", "replan_loop.py")
+SCRIPTS = ("solve_file.py", "planner_api.py", "monotonic_engine.py", "replan_loop.py", "spend_budget.py")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
