@@ -104,3 +104,42 @@ def test_a_core_without_any_limit() -> None:
     assert shown_by(program, KnapsackProof(prices=(0.0,), core_bound=1.5)).bound == 1.5
     with pytest.raises(CertificateError, match="core_bound"):
         shown_by(program, KnapsackProof(prices=(0.0,), core_bound=1.25))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_limit_met_exactly_is_told_apart_where_costs_are_decimals(seed: int) -> None:
+    """Values that are no decimals do not blur the limits: choices a thousandth above are out, those on it are in."""
+    random = np.random.default_rng(seed)
+    rows, options = 5, 3
+    cost = np.round(random.integers(0, 12, size=(1, rows, options)) / 1000.0, 3)
+    value = cost[0] * np.pi + random.random((rows, options)) * 1e-3
+    menus = StoredMenus(value=value, cost=cost, copies=random.integers(1, 3, size=rows))
+    program = MultipleChoiceKnapsack(menus=menus, budget=np.array([0.03]))
+    best = optimum_of(program)
+    if best is None:
+        return
+    bound, is_exact = price_bound(program, (3.1,))
+    assert not is_exact
+    if Fraction(best) >= bound:
+        return
+    shown = shown_by(program, KnapsackProof(prices=(3.1,), core_bound=best))
+    assert shown.core
+    assert shown.bound == pytest.approx(best, abs=1e-9)
+    with pytest.raises(CertificateError, match="core_bound"):
+        shown_by(program, KnapsackProof(prices=(3.1,), core_bound=best - 1e-4))
+
+
+def optimum_of(program: MultipleChoiceKnapsack) -> float | None:
+    """Return the best value with costs as decimals and values as floats, by going through all."""
+    block = program.menus.block(0, program.menus.rows)
+    sums: dict[int, float] = {0: 0.0}
+    for i, copies in enumerate(block.copies.tolist()):
+        for _ in range(copies):
+            fresh: dict[int, float] = {}
+            for cost, value in sums.items():
+                for j in range(program.menus.options):
+                    key = cost + round(float(block.cost[0, i, j]) * 1000)
+                    fresh[key] = max(fresh.get(key, -np.inf), value + float(block.value[i, j]))
+            sums = fresh
+    kept = [value for cost, value in sums.items() if cost <= round(float(program.budget[0]) * 1000)]
+    return max(kept) if kept else None

@@ -10,7 +10,7 @@ from coinfer.models.exact import exact
 from coinfer.solver.knapsack.program import Block, FormulaMenus, MultipleChoiceKnapsack
 from coinfer.solver.program import FloatArray
 
-DIGITS = (0, 3, 6, 9)
+DIGITS = (0, 3, 6, 9, 12)
 """Decimal places that are tried."""
 LARGEST_SUM = 2.0**52
 """Sums of whole numbers below this are exact in float64."""

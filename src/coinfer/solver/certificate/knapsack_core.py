@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from coinfer.errors import CertificateError
 from coinfer.solver.certificate.knapsack_exact import decimal
-from coinfer.solver.certificate.knapsack_open import OpenRow, collect, rounding
+from coinfer.solver.certificate.knapsack_open import Open, collect, rounding
 from coinfer.solver.knapsack.program import MultipleChoiceKnapsack
 
 MOST_ROWS = 20_000
@@ -68,10 +68,13 @@ def check_core(
         None if math.isinf(limit) else decimal(limit) - used for limit, used in zip(limits, found.taken, strict=True)
     ]
     tolerance = Fraction(0)
-    sums = _Sums.of(found.rows, left, given, allowed, found.off, exact=True) if found.exact else None
+    sums = _Sums.of(found, left, given, allowed, exact=True, exact_costs=True) if found.exact else None
     if sums is None:  # no decimals, or too many digits for whole numbers
         tolerance = slack + rounding(found, given)
-        sums = _Sums.of(found.rows, left, given, allowed + tolerance, found.off, exact=False)
+        wider = allowed + tolerance
+        if found.exact_costs:
+            sums = _Sums.of(found, left, given, wider, exact=False, exact_costs=True)
+        sums = sums or _Sums.of(found, left, given, wider, exact=False, exact_costs=False)
     if sums is None or not sums.run(most_states):
         return None
     above = decimal(claimed) - found.value + tolerance
@@ -97,60 +100,62 @@ class _Sums:
         self.rows, self.left, self.allowed, self.unit = rows, left, allowed, unit
         self.weights = np.array(weights)
         self.margin = margin
-        kind = left.dtype
-        self.cost, self.gain = np.zeros((1, len(left)), dtype=kind), np.zeros(1, dtype=kind)
-        self.loss = np.zeros(1)
+        self.cost = np.zeros((1, len(left)), dtype=left.dtype)
+        self.gain, self.loss = np.zeros(1, dtype=rows[0][2].dtype if rows else np.float64), np.zeros(1)
 
     @classmethod
     def of(
         cls,
-        rows: list[OpenRow],
+        found: Open,
         left: list[Fraction | None],
         prices: tuple[Fraction, ...],
         allowed: Fraction,
-        off: list[float],
         *,
         exact: bool,
+        exact_costs: bool,
     ) -> _Sums | None:
-        """Put the rows into arrays: whole numbers where exact; ``None`` where those, or the rows, are too many.
+        """Put the rows into arrays: whole numbers where exact; ``None`` where those are too large or rows too many.
 
         Resources without a limit are left out. Gains and costs each have a unit of their own. Losses are floats: they
         only say early which sums to give up, with room for their rounding.
         """
+        rows = found.rows
         kept = [r for r, room in enumerate(left) if room is not None]
         gains = [number for row in rows for number in row.gain]
         costs = [[*(each[r] for row in rows for each in row.cost), left[r] or Fraction(0)] for r in kept]
-        units = [_unit(numbers) if exact else 1 for numbers in (gains, *costs)]
+        whole = [exact, *(exact_costs for _ in kept)]
+        units = [_unit(numbers) if ints else 1 for ints, numbers in zip(whole, (gains, *costs), strict=True)]
         copies = sum(row.copies for row in rows) + 1
-        for unit, numbers in zip(units, (gains, *costs), strict=True):
-            if exact and max((abs(number) for number in numbers), default=Fraction(0)) * unit * copies >= ROOM:
+        for ints, unit, numbers in zip(whole, units, (gains, *costs), strict=True):
+            if ints and max((abs(number) for number in numbers), default=Fraction(0)) * unit * copies >= ROOM:
                 return None
-        kind = np.int64 if exact else np.float64
-
-        def array(numbers: list[Fraction], unit: int) -> Numbers:
-            return np.array([int(n * unit) if exact else float(n) for n in numbers], dtype=kind)
-
+        kind = np.int64 if exact_costs else np.float64
         made = []
         for row in rows:
-            table = [array([each[r] for each in row.cost], unit) for r, unit in zip(kept, units[1:], strict=True)]
+            table = [
+                _array([each[r] for each in row.cost], unit, ints=exact_costs)
+                for r, unit in zip(kept, units[1:], strict=True)
+            ]
             cost = np.array(table, dtype=kind).reshape(len(kept), len(row.loss)).T
             loss = np.array([max(float(number), 0.0) for number in row.loss])
             others = loss[loss > 0.0]
             most = row.copies
             if len(others) == len(loss) - 1 and len(others):  # each copy that deviates loses something
                 most = min(most, int(min(float(allowed) / float(others.min()), most)) + 1)
-            made.append((most, cost, array(row.gain, units[0]), loss))
+            made.append((most, cost, _array(row.gain, units[0], ints=exact), loss))
         if sum(row[0] for row in made) > MOST_ROWS:
             return None
         made.sort(key=lambda row: -float(np.abs(row[1]).max(initial=0)))
-        rooms = [array([left[r] or Fraction(0)], unit) for r, unit in zip(kept, units[1:], strict=True)]
+        rooms = [
+            _array([left[r] or Fraction(0)], unit, ints=exact_costs) for r, unit in zip(kept, units[1:], strict=True)
+        ]
         room = np.concatenate(rooms) if rooms else np.zeros(0, dtype=kind)
         weights = [float(prices[r]) / unit for r, unit in zip(kept, units[1:], strict=True)]
         margin = np.zeros_like(room)
-        if not exact:  # what a sum of so many floats can be off by, from the size of all that was added
+        if not exact_costs:  # what a sum of so many floats can be off by, from the size of all that was added
             steps = sum(row[0] for row in made) + 8
             size = sum((row[0] * np.abs(row[1]).max(axis=0) for row in made), np.abs(room))
-            margin = steps * UNIT * size + [off[r] for r in kept]
+            margin = steps * UNIT * size + [found.off[r] for r in kept]
         return cls(made, room, weights, float(allowed) * ROUNDED, units[0], margin)
 
     def run(self, most_states: int) -> bool:
@@ -205,6 +210,12 @@ class _Sums:
             (self.cost <= self.left - self.margin).all(axis=1) if surely else np.ones(len(self.gain), dtype=np.bool_)
         )
         return any(Fraction(found) > gain * self.unit for found in self.gain[inside].tolist())
+
+
+def _array(numbers: list[Fraction], unit: int, *, ints: bool) -> Numbers:
+    if ints:
+        return np.array([int(number * unit) for number in numbers], dtype=np.int64)
+    return np.array([float(number) for number in numbers])
 
 
 def _unit(numbers: list[Fraction]) -> int:

@@ -69,6 +69,13 @@ def whole_block(block: Block) -> WholeBlock | None:
     )
 
 
+def whole_costs(block: Block) -> list[tuple[IntArray, int]] | None:
+    """Return each cost of a block in whole numbers with its power of ten; ``None`` where some cost is no decimal."""
+    present = block.value > -np.inf
+    found = [_whole(np.where(present, sheet, 0.0)) for sheet in block.cost]
+    return None if any(sheet is None for sheet in found) else [sheet for sheet in found if sheet is not None]
+
+
 def value_digits(block: Block) -> int | None:
     """Return the decimal places of the values of a block; ``None`` where some value is no short decimal."""
     found = _whole(np.where(block.value > -np.inf, block.value, 0.0))

@@ -8,7 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from coinfer.solver.certificate.knapsack_exact import WholeBlock, weighted_sum, whole_block, worths
+from coinfer.solver.certificate.knapsack_exact import (
+    WholeBlock,
+    decimal,
+    weighted_sum,
+    whole_block,
+    whole_costs,
+    worths,
+)
 from coinfer.solver.knapsack.program import Block, MultipleChoiceKnapsack
 
 BLOCK_ROWS = 2**14
@@ -36,6 +43,7 @@ class Open:
     value: Fraction
     options: int
     exact: bool
+    exact_costs: bool
     off: list[float]
     """What rounding can have changed in ``taken`` and, last, in ``value``."""
 
@@ -51,7 +59,7 @@ def rounding(found: Open, prices: tuple[Fraction, ...]) -> Fraction:
 def collect(program: MultipleChoiceKnapsack, prices: tuple[Fraction, ...], allowed: Fraction) -> Open | None:
     """Find the options that lose less than ``allowed``, row by row."""
     menus = program.menus
-    found = Open([], [Fraction(0)] * menus.resources, Fraction(0), 0, True, [0.0] * (menus.resources + 1))
+    found = Open([], [Fraction(0)] * menus.resources, Fraction(0), 0, True, True, [0.0] * (menus.resources + 1))
     for start in range(0, menus.rows, BLOCK_ROWS):
         block = menus.block(start, min(start + BLOCK_ROWS, menus.rows))
         whole = whole_block(block)
@@ -106,17 +114,23 @@ def _collect_floats(found: Open, block: Block, prices: tuple[Fraction, ...], all
     row = np.arange(len(worth))
     unsure = 4 * (len(prices) + 3) * UNIT * size.max(axis=1)[:, None]
     near = present & (worth[row, best][:, None] - worth < float(allowed) + unsure)
+    whole = whole_costs(block)
+    found.exact_costs &= whole is not None
     for r, sheet in enumerate(block.cost):
+        if whole is not None:
+            found.taken[r] += Fraction(weighted_sum(whole[r][0][row, best], block.copies), 10 ** whole[r][1])
+            continue
         found.taken[r] += Fraction(math.fsum((sheet[row, best] * block.copies).tolist()))
-    found.value += Fraction(math.fsum((block.value[row, best] * block.copies).tolist()))
-    for r, sheet in enumerate((*block.cost, block.value)):
         found.off[r] += 4 * UNIT * float(np.abs(sheet[row, best]) @ block.copies)
+    found.value += Fraction(math.fsum((block.value[row, best] * block.copies).tolist()))
+    found.off[-1] += 4 * UNIT * float(np.abs(block.value[row, best]) @ block.copies)
+    of_cost = Fraction if whole is None else decimal
     for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
         mine = np.flatnonzero(near[i]).tolist()
         found.options += len(mine)
         first = best[i]
         gain = [Fraction(float(block.value[i, j])) - Fraction(float(block.value[i, first])) for j in mine]
-        cost = [[Fraction(float(s[i, j])) - Fraction(float(s[i, first])) for s in block.cost] for j in mine]
+        cost = [[of_cost(float(s[i, j])) - of_cost(float(s[i, first])) for s in block.cost] for j in mine]
         loss = [
             sum((p * c for p, c in zip(prices, costs, strict=True)), Fraction(0)) - own
             for own, costs in zip(gain, cost, strict=True)

@@ -136,8 +136,9 @@ def items_of(filled: Filled, left: Survivors, gap: float, *, strict: bool = Fals
     if some or filled.split is not None:
         changes, key, complete, loose = _with_copies(filled, left, gap, strict=strict)
     else:
-        changes, complete, loose = _single(filled, left), True, False
-        key = np.minimum.reduceat(_loss(changes, filled.price), _starts(changes.item)) if len(left.row) else np.zeros(0)
+        changes, complete, loose = _single(filled, left, gap), True, False
+        key = np.full(int(changes.item.max(initial=-1)) + 1, np.inf)
+        np.minimum.at(key, changes.item, _loss(changes, filled.price))
     sizes = np.bincount(changes.item, minlength=len(key))
     order, key = ordered(changes.item, key, (changes.end_cost - changes.start_cost) * changes.count, gap)
     changes = changes.pick(_ranges((np.cumsum(sizes) - sizes)[order], sizes[order]))
@@ -203,25 +204,23 @@ def _loss(changes: Changes, price: float) -> FloatArray:
     return loss
 
 
-def _starts(item: IntArray) -> IntArray:
-    """Return where each item begins."""
-    return np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]]))
-
-
-def _single(filled: Filled, left: Survivors) -> Changes:
-    """Return the changes where every row has one copy: a row is an item."""
+def _single(filled: Filled, left: Survivors, gap: float) -> Changes:
+    """Return the changes that lose less than ``gap`` where every row has one copy: a row is an item."""
     row = left.row
+    gain, cost = left.value - filled.value[row], left.cost - filled.cost[row]
+    near = np.flatnonzero(filled.price * cost - gain < gap)
+    row = row[near]
     new = np.concatenate([[True], row[1:] != row[:-1]])[: len(row)]
     return Changes(
         item=np.cumsum(new) - 1,
         row=row,
         start=filled.option[row].astype(np.int64),
-        end=left.option,
+        end=left.option[near],
         count=np.ones(len(row), dtype=np.int64),
         start_value=filled.value[row],
         start_cost=filled.cost[row],
-        end_value=left.value,
-        end_cost=left.cost,
+        end_value=left.value[near],
+        end_cost=left.cost[near],
     )
 
 

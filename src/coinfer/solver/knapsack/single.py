@@ -35,6 +35,8 @@ from coinfer.solver.result import Status
 
 MOST_STATES = 1 << 16
 """States of the exact search at a time."""
+MOST_FIRST = 1 << 14
+"""Options that are looked at for a better choice before the others are read."""
 MOST_LEFT = 1 << 18
 """Options that the exact search goes through at most."""
 
@@ -106,17 +108,18 @@ def _solve(
     rounded = bound < left.bound
     if bound - plan.value <= tolerance:
         return plan.result(watch, bound, None, filled.fits, core=rounded, closed=True)
-    task = _task(plan, left, tolerance, most_states or 0)
+    task = _task(plan, left, tolerance, most_states or 0, None)
     found = improved(task, pairs=False)
     moves = filled.fits if found.moves is None else found.moves
     _report(on_progress, watch, plan.base + Fraction(found.best), bound)
     closed = bound - plan.base - Fraction(found.best) <= tolerance
     if closed or most_states is None:
         return plan.result(watch, bound, None, moves, core=rounded, closed=closed)
-    found = search_branches(task, found, watch)
-    if found.limit is not None and task.items.loose:
-        found = _strictly(task, left, found, watch)
-    found = _with_rest(found, task.room - left.loss_cap, tolerance)
+    try:
+        left = _nearer(reader, plan, budget, left, task.room - found.best)
+    except Stopped as stopped:
+        return plan.result(watch, bound, str(stopped), moves, core=rounded, closed=False)
+    found = _searched(_task(plan, left, tolerance, most_states, found), left, found, watch)
     moves = filled.fits if found.moves is None else found.moves
     bound = min(bound, plan.base + Fraction(found.room))
     result = plan.result(watch, bound, found.limit, moves, core=True, closed=found.limit is None)
@@ -124,29 +127,30 @@ def _solve(
     return result
 
 
-def _task(plan: Plan, left: Survivors, tolerance: float, most_states: int) -> Task:
+def _task(plan: Plan, left: Survivors, tolerance: float, most_states: int, found: Found | None) -> Task:
     room = math.nextafter(float(Fraction(left.bound) - plan.base), math.inf)
+    best = float(plan.fitted) if found is None else found.best
     return Task(
         filled=plan.filled,
-        items=items_of(plan.filled, left, room - float(plan.fitted)),
+        items=items_of(plan.filled, left, room - best),
         room=room,
-        best=float(plan.fitted),
+        best=best,
         tolerance=tolerance,
         most_states=most_states,
     )
 
 
-def _strictly(task: Task, left: Survivors, found: Found, watch: Watch) -> Found:
-    """Search again without choices that take more copies than there are; return what is known after both searches."""
-    items = items_of(task.filled, left, found.room - found.best, strict=True)
-    again = search_branches(
-        replace(task, items=items, best=found.best, room=found.room),
-        Found(moves=None, best=found.best, room=found.room),
-        watch,
-    )
-    if again.moves is None:
-        again.moves = found.moves
-    return again
+def _searched(task: Task, left: Survivors, found: Found, watch: Watch) -> Found:
+    """Search exactly; where that has to refuse choices of more copies than there are, again without these."""
+    moves = found.moves
+    found = search_branches(task, found, watch)
+    if found.limit is not None and task.items.loose:
+        moves = moves if found.moves is None else found.moves
+        items = items_of(task.filled, left, found.room - found.best, strict=True)
+        task = replace(task, items=items, best=found.best, room=found.room)
+        found = search_branches(task, Found(moves=None, best=found.best, room=found.room), watch)
+    found.moves = moves if found.moves is None else found.moves
+    return _with_rest(found, task.room - left.loss_cap, task.tolerance)
 
 
 def _plan(reader: Reader, budget: float) -> Filled | None:
@@ -174,15 +178,19 @@ def _unlimited(reader: Reader) -> Filled:
 
 
 def _left(reader: Reader, plan: Plan, budget: float) -> Survivors:
-    """Return all options that could be part of a better choice, as far as they are not too many."""
+    """Return the options of least loss that could be part of a better choice: enough for a first look."""
     filled = plan.filled
-    most = MOST_LEFT if filled.copies is None else MOST_LEFT >> 3
     loss_cap = max(filled.price * float(filled.slack) - float(plan.fitted), 0.0) * (1.0 + 1e-9) + 1e-13 * plan.size
-    left = survivors(reader, filled, budget, loss_cap, most)
-    gap = float(Fraction(left.bound) - plan.value)
-    if left.loss_cap == loss_cap < gap:  # rounding weighs more than was thought
-        left = survivors(reader, filled, budget, 1.001 * gap, most)
-    return left
+    return survivors(reader, filled, budget, loss_cap, MOST_FIRST)
+
+
+def _nearer(reader: Reader, plan: Plan, budget: float, left: Survivors, gap: float) -> Survivors:
+    """Return the options that lose less than ``gap``, as far as they are not too many."""
+    if left.loss_cap >= gap:
+        return left
+    return survivors(
+        reader, plan.filled, budget, 1.001 * gap, MOST_LEFT if plan.filled.copies is None else MOST_LEFT >> 3
+    )
 
 
 def _with_rest(found: Found, room: float, tolerance: float) -> Found:

@@ -171,7 +171,8 @@ def prompt_problem(
         Arm(
             name=arm,
             per_sample=tuple(
-                Amount(resource=resource, amount=float(mean[r, a])) for r, resource in enumerate(outcomes.resources)
+                Amount(resource=resource, amount=float(as_decimals(mean[r : r + 1, a])[0]))
+                for r, resource in enumerate(outcomes.resources)
             ),
             stop_on_success=stop,
         )
@@ -203,6 +204,17 @@ def stratum_cost(cost: FloatArray, partition: Partition, resource: str) -> Float
     return np.where(own @ known > 0, mean_per_stratum(cost, partition), overall)
 
 
+def as_decimals(numbers: FloatArray) -> FloatArray:
+    """Round to at least six significant digits, and at most twelve decimal places.
+
+    A mean of measurements is known to fewer, and short decimals are planned and checked in whole numbers.
+    """
+    smallest = numbers[numbers > 0.0].min(initial=1.0)
+    places = int(np.clip(5 - np.floor(np.log10(smallest)), 6, 12))
+    rounded: FloatArray = np.round(numbers, places)
+    return rounded
+
+
 def assembled(
     name: str,
     options: tuple[Option, ...],
@@ -225,10 +237,10 @@ def assembled(
         name=name,
         options=options,
         menus=TableMenus(
-            value=Matrix(np.hstack([nothing, np.clip(value[here], 0.0, 1.0)])),
-            value_error=Matrix(np.hstack([nothing, error[here]])),
+            value=Matrix(np.hstack([nothing, np.clip(as_decimals(value[here]), 0.0, 1.0)])),
+            value_error=Matrix(np.hstack([nothing, as_decimals(error[here])])),
             cost=tuple(
-                Cost(resource=resource, amount=Matrix(np.hstack([nothing, amount[here]])))
+                Cost(resource=resource, amount=Matrix(np.hstack([nothing, as_decimals(amount[here])])))
                 for resource, amount in zip(resources, amounts, strict=True)
             ),
         ),
