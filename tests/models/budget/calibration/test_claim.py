@@ -195,3 +195,17 @@ def test_folds_hold_every_sample_once() -> None:
         assert held.samples.min() >= 2
     with pytest.raises(InputError):
         claim_by_cross_fitting(outcomes, lambda part: part, lambda _, part: np.zeros(len(part.prompts)), folds=1)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 40, 3000])
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
+def test_certain_and_tiny_errors_do_not_overflow(rows: int, scale: float) -> None:
+    """Errors of 0 leave values as they are, tiny ones nearly so, whatever the size of the values."""
+    random = np.random.default_rng(rows)
+    value = random.random((rows, 4)) * scale
+    error = np.zeros_like(value)
+    error[:, 1], error[:, 2], error[:, 3] = 1e-40 * scale, 1e-12 * scale, 0.1 * scale
+    found = shrunk(value, error)
+    np.testing.assert_allclose(found.mean[:, :3], value[:, :3], rtol=1e-9, atol=1e-9 * scale)
+    assert np.isfinite(found.mean).all()
+    assert (found.variance >= 0.0).all()

@@ -22,6 +22,8 @@ from coinfer.models.budget.parts import PosteriorMenus, TableMenus
 from coinfer.solver.program import FloatArray, IntArray
 
 LEVEL = 0.95
+LEAST = 1e-100
+"""Least variance that is divided by: its inverse can still be squared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +136,9 @@ def shrunk(value: FloatArray, error: FloatArray) -> Shrunk:
             spread_variance=none,
         )
     spread = np.array([_spread(value[:, column], noise[:, column]) for column in range(columns)])
-    precision = 1.0 / np.maximum(noise + spread, 1e-300)
+    precision = 1.0 / np.maximum(noise + spread, LEAST)
     spread, spread_variance = _pooled(spread, 2.0 / (precision**2).sum(axis=0))
-    precision = 1.0 / np.maximum(noise + spread, 1e-300)
+    precision = 1.0 / np.maximum(noise + spread, LEAST)
     center = (precision * value).sum(axis=0) / precision.sum(axis=0)
     center, center_variance = _pooled(center, 1.0 / precision.sum(axis=0))
     give = noise * precision  # the share of the way to the center
@@ -155,7 +157,7 @@ def _pooled(estimate: FloatArray, variance: FloatArray) -> tuple[FloatArray, Flo
     if len(estimate) < 3:
         return estimate, variance
     between = _spread(estimate, variance)
-    weight = 1.0 / np.maximum(variance + between, 1e-300)
+    weight = 1.0 / np.maximum(variance + between, LEAST)
     give = variance * weight
     center = float(weight @ estimate / weight.sum())
     return estimate + give * (center - estimate), (1.0 - give) * variance + give**2 / weight.sum()
@@ -165,11 +167,11 @@ def _spread(value: FloatArray, variance: FloatArray) -> float:
     """Return the variance between rows by Paule and Mandel: the weighted sum of squares is what it should be."""
 
     def excess(spread: float) -> float:
-        weight = 1.0 / np.maximum(variance + spread, 1e-300)
+        weight = 1.0 / np.maximum(variance + spread, LEAST)
         center = weight @ value / weight.sum()
         return float(weight @ (value - center) ** 2) - (len(value) - 1)
 
-    low, high = 0.0, float(value.var()) * 2.0 + 1e-300
+    low, high = 0.0, float(value.var()) * 2.0 + LEAST
     if excess(low) <= 0.0:
         return 0.0
     while excess(high) > 0.0 and high < 1e300:
