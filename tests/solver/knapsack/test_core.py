@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from coinfer.solver.knapsack import core
+from coinfer.solver.knapsack.changes import Changes
 from coinfer.solver.knapsack.exact import exact_product_sum, exact_sum
 from coinfer.solver.knapsack.fill import Filled
-from coinfer.solver.knapsack.items import Changes, Items
+from coinfer.solver.knapsack.items import Items
 from coinfer.solver.knapsack.program import MultipleChoiceKnapsack, StoredMenus
 from coinfer.solver.knapsack.reprice import Node, repriced
 from coinfer.solver.knapsack.rest import rest_of
@@ -133,12 +134,12 @@ def task_of(items: Items) -> core.Task:
 
 
 def test_swaps_are_within_the_slack_and_no_better_than_the_best() -> None:
-    """What the quick look finds keeps the budget, takes one change of an item, and is nearly always the optimum."""
+    """What the quick look finds keeps the budget, takes one change of an item, and is often the optimum."""
     generator = np.random.default_rng(1)
     found = 0
     for _ in range(60):
         items = items_like(generator, 7)
-        swap = improve(items, 100.0, 0.0, 0.0, pairs=True)
+        swap = improve(items, 100.0, 0.0, 0.0)
         cost, _, gain = sums_of(items, 0)
         own = list(swap.places)
         assert len(set(items.changes.item[own].tolist())) == len(own)
@@ -147,7 +148,7 @@ def test_swaps_are_within_the_slack_and_no_better_than_the_best() -> None:
         assert swap.gain == pytest.approx(float(items.gain[own].sum()))
         assert swap.gain <= best + 1e-12
         found += swap.gain >= best - 1e-12
-    assert found > 40
+    assert found >= 30
 
 
 @pytest.mark.parametrize("branched", [False, True])
@@ -193,3 +194,6 @@ def test_sums_are_exact() -> None:
     moderate = np.where(np.abs(terms) > 1e100, 1.0, terms)
     expected = sum(Fraction(float(term)) * int(count) for term, count in zip(moderate, copies, strict=True))
     assert exact_product_sum(moderate, copies) == expected
+    for numbers, counts in (([0.3, 0.9], [10, 10]), ([0.1], [10]), ([3.0, -7.0], [10, 2**40])):
+        exactly = sum(Fraction(number) * count for number, count in zip(numbers, counts, strict=True))
+        assert exact_product_sum(np.array(numbers), np.array(counts)) == exactly  # 0.3 * 10 is rounded to a whole 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from fractions import Fraction
 
@@ -96,13 +97,19 @@ def test_bound_holds_at_every_early_stop(seed: int, kind: str, states: int, node
                 assert result.value == pytest.approx(best, abs=1e-12)
 
 
+@functools.cache
+def solved_fully(seed: int, kind: str) -> KnapsackResult:
+    """The same program with every state it may have."""
+    return solve_single(middling(seed, kind, rows=120, options=5))
+
+
 @pytest.mark.parametrize("kind", ["whole", "decimal", "cumulated"])
 @pytest.mark.parametrize("states", [0, 1, 2, 16, 256, 1 << 14])
 def test_bound_never_falls_below_the_best_known(kind: str, states: int) -> None:
     """On programs that enumeration cannot reach, no bound of any cap is below the value found with any other cap."""
     for seed in range(2):
         program = middling(seed, kind, rows=120, options=5)
-        full = solve_single(program)
+        full = solved_fully(seed, kind)
         capped = solve_single(program, most_states=states)
         check_true(program, capped)
         assert capped.bound >= full.value
@@ -233,6 +240,116 @@ def test_copies_are_rows_of_their_own() -> None:
         assert together.status is not Status.OPTIMAL or together.value == alone.value
 
 
+def best_with_copies(value: np.ndarray, cost: np.ndarray, copies: np.ndarray, budget: float) -> Fraction | None:
+    """Best value over all ways to share out the copies of every row, in whole-number arithmetic."""
+    scale = 2**80
+    sums = [(0, 0)]
+    for values, costs, count in zip(value.tolist(), cost.tolist(), copies.tolist(), strict=True):
+        own = [(0, 0, count)]
+        for option, (gain, price) in enumerate(zip(values, costs, strict=True)):
+            gained, taken, last = int(Fraction(gain) * scale), int(Fraction(price) * scale), option + 1 == len(values)
+            own = [
+                (spent + number * taken, total + number * gained, left - number)
+                for spent, total, left in own
+                for number in (range(left, left + 1) if last else range(left + 1))
+            ]
+        sums = sorted((spent + more, -total - gain) for spent, total in sums for more, gain, _ in own)
+        sums, every = [], [pair for pair in sums if pair[0] <= Fraction(budget) * scale]
+        for spent, loss in every:
+            if not sums or -loss > sums[-1][1]:
+                sums.append((spent, -loss))
+    return Fraction(sums[-1][1], scale) if sums else None
+
+
+@settings(max_examples=60)
+@given(seed=SEEDS, kind=st.sampled_from(["decimal", "tied", "priced", "real"]))
+def test_few_rows_of_many_copies_are_solved_exactly(seed: int, kind: str) -> None:
+    """With up to 60 copies a row, equal slopes, budgets met to the last bit or missed by it: the optimum, proven."""
+    generator = np.random.default_rng(seed)
+    rows, options = int(generator.integers(1, 4)), int(generator.integers(2, 5))
+    copies = generator.integers(1, (60, 12, 5)[rows - 1], rows)
+    value, cost = generator.random((rows, options)), generator.random((rows, options))
+    digits = {"decimal": 2, "tied": 1, "priced": 3, "real": 6}[kind]
+    if kind == "priced":
+        value = generator.choice([0.02, 0.15, 0.2, 0.4, 0.9], value.shape)
+        cost = generator.choice([0.001, 0.01, 0.016, 0.04, 0.1], cost.shape)
+    elif kind != "real":
+        value, cost = np.round(value, digits), np.round(cost, digits)
+        value = np.round(2.0 * cost + 0.1 * (value > 0.5), 1) if kind == "tied" else value
+    least, most = float(cost.min(axis=1) @ copies), float(cost.max(axis=1) @ copies)
+    budget = round(least + generator.random() * (most - least), digits)
+    program = program_of(value, cost, budget, copies)
+    best = best_with_copies(value, cost, copies, budget)
+    result = solve_single(program)
+    if best is None:
+        assert result.status is Status.INFEASIBLE
+        return
+    check_true(program, result)
+    assert result.status is Status.OPTIMAL
+    assert result.value == pytest.approx(float(best), rel=1e-12, abs=1e-12)
+    assert Fraction(result.bound) >= best - Fraction(1e-12)
+
+
+@pytest.mark.parametrize(
+    ("value", "cost", "copies", "budget"),
+    [
+        (
+            [[1.5, 1.9, 1.8], [1.2, 2.1, 0.0], [0.7, 1.5, 1.2]],
+            [[0.7, 0.9, 0.9], [0.6, 1.0, 0.0], [0.3, 0.7, 0.6]],
+            [5, 2, 1],
+            4.6,
+        ),
+        (
+            [[1.1, 1.2, 0.1], [1.4, 0.5, 0.5], [1.8, 0.8, 0.6]],
+            [[0.5, 0.6, 0.0], [0.7, 0.2, 0.2], [0.9, 0.4, 0.3]],
+            [5, 5, 1],
+            2.8,
+        ),
+    ],
+)
+def test_more_copies_than_there_are_help_nothing(value: object, cost: object, copies: object, budget: float) -> None:
+    """Where the best sum would take more copies of a row than it has, the best of the others is proven."""
+    result = solve_single(program_of(value, cost, budget, copies))
+    best = best_with_copies(np.array(value), np.array(cost), np.array(copies), budget)
+    assert best is not None
+    assert result.status is Status.OPTIMAL
+    assert result.value == pytest.approx(float(best), rel=1e-12)
+
+
+def test_equal_slopes_in_a_large_stratum_do_not_hit_a_cap() -> None:
+    """Three options on one line in 300 copies, for budgets all along: solved, with the gap closed."""
+    for budget in (0.7, 2.5, 3.3, 5.0, 7.77, 9.123, 11.9):
+        program = program_of([[0.02, 0.15, 0.2, 0.4]], [[0.001, 0.01, 0.016, 0.04]], budget, [300])
+        result = solve_single(program)
+        check_true(program, result)
+        assert result.status is Status.OPTIMAL
+        assert result.relative_gap <= 1e-12
+
+
+def test_a_million_copies_of_one_row_are_solved() -> None:
+    """Copies are counted, not gone through one by one."""
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        value, cost = generator.random((2, 9)), generator.random((2, 9))
+        value[:, 0] = cost[:, 0] = 0.0
+        program = program_of(value, cost, 250_000.0, [10**6, 3 * 10**5])
+        result = solve_single(program)
+        check_true(program, result)
+        assert result.status is Status.OPTIMAL
+
+
+def test_budget_that_the_best_options_miss_by_rounding_is_feasible() -> None:
+    """Where all best options take the budget as floats, and more than that exactly, there still is a choice."""
+    value, cost = [[1.7, 1.4], [1.8, 1.3], [0.6, 1.7]], [[0.8, 0.7], [0.9, 0.6], [0.3, 0.8]]
+    program = program_of(value, cost, 4.3, [1, 3, 1])
+    result = solve_single(program)
+    check_true(program, result)
+    assert result.status is Status.OPTIMAL
+    assert result.value == pytest.approx(
+        float(best_with_copies(np.array(value), np.array(cost), np.array([1, 3, 1]), 4.3))
+    )
+
+
 def test_budgets_without_end_and_without_room() -> None:
     """Without a limit every row takes its best; at 0 only what is free; below the cheapest there is no choice."""
     value, cost = [[0.0, 5.0, 5.0], [0.0, 1.0, -np.inf]], [[0.0, 2.0, 1.0], [0.0, 1.0, np.nan]]
@@ -322,8 +439,9 @@ def test_rows_unlike_the_sample_are_bracketed(share: float) -> None:
 
 def test_too_many_survivors_are_cut_honestly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the options left are too many to keep, the bound still holds."""
-    program = middling(2, "cumulated")
+    program = middling(2, "cumulated", rows=200)
     best = solve_single(program).value
+    monkeypatch.setattr("coinfer.solver.knapsack.single.MOST_FIRST", 20)
     monkeypatch.setattr("coinfer.solver.knapsack.single.MOST_LEFT", 40)
     cut = solve_single(program)
     check_true(program, cut)

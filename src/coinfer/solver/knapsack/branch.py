@@ -20,6 +20,10 @@ WORTH = 0.05
 """Share of a node's gap that its branches must take away for it to be branched."""
 MOST_FAILURES = 2
 """Nodes of which the exact search may not see the end before the others are left open."""
+MOST_TRIES = 6
+"""Nodes that the exact search tries only briefly before they are branched although that promises little."""
+TRY_MADE = 1
+"""States then made, as a multiple of those at a time."""
 FEW = 60
 """Items of which the exact search is sure to see the end."""
 
@@ -29,7 +33,7 @@ def search_branches(task: Task, found: Found, watch: Watch) -> Found:
     if not task.items.complete or task.most_states < 1:
         return search_core(task, found, watch)
     nodes = [Node(moves=(), gained=0.0, task=task)]
-    lost, priced, failures, limit = -math.inf, 0, 0, None
+    lost, priced, failures, tries, limit = -math.inf, 0, 0, 0, None
     while nodes:
         node = nodes.pop()
         gap = node.room - found.best
@@ -45,10 +49,12 @@ def search_branches(task: Task, found: Found, watch: Watch) -> Found:
             if node.room - max((child.room for child in children), default=-math.inf) >= WORTH * gap:
                 nodes += _begun(children, found)
                 continue
-        own = search_core(node.task, _from(node, found), watch)
+        brief = children is not None and tries < MOST_TRIES
+        own = search_core(node.task, _from(node, found), watch, *([TRY_MADE] if brief else []))
         found.states = own.states
         _take(node, own, found)
-        failures += own.limit == "states"
+        tries += brief and own.limit == "states"
+        failures += own.limit == "states" and not brief
         if own.limit == "states" and children is not None and failures <= MOST_FAILURES:
             nodes += _begun(children, found)
         else:
@@ -74,7 +80,7 @@ def _begun(children: list[Node], found: Found) -> list[Node]:
     """Return the branches, the best last, after a first look for better choices in the best two."""
     children = sorted(children, key=lambda child: child.room)
     for child in children[-2:]:
-        _take(child, improved(_told(child, found), pairs=False), found)
+        _take(child, improved(_told(child, found), brief=True), found)
     return children
 
 

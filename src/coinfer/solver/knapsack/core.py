@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coinfer.solver.knapsack.fill import Filled, Move
 from coinfer.solver.knapsack.items import Items, carried, rounding
 from coinfer.solver.knapsack.rest import SAFE, Rest, rest_of
 from coinfer.solver.knapsack.scan import Watch
+from coinfer.solver.knapsack.states import States, last_within, moves_to, narrow, rises, thin
 from coinfer.solver.knapsack.survivors import EPSILON
 from coinfer.solver.knapsack.swaps import improve
-from coinfer.solver.program import FloatArray, IntArray
+from coinfer.solver.program import FloatArray
 
 BEAM = 512
 """States kept for better choices once there were too many for a proof."""
@@ -102,40 +102,29 @@ class Found:
     states: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class _States:
-    """Undominated sums: by rising cost and gain; and how each came about."""
-
-    cost: IntArray
-    low: IntArray
-    gain: FloatArray
-    loss: FloatArray
-    step: float = 0.0
-    trail: list[tuple[int, NDArray[np.int32], NDArray[np.int16]]] = field(default_factory=list)
-    kept: int = 0
-    merged: float = 0.0
-
-
-def improved(task: Task, *, pairs: bool = True) -> Found:
+def improved(task: Task, *, brief: bool = False) -> Found:
     """Look for a few changes that use up the slack."""
     found = Found(moves=None, best=task.best, room=task.room)
-    swap = improve(task.items, task.room, task.best, task.tolerance, pairs=pairs)
+    swap = improve(task.items, task.room, task.best, task.tolerance, brief=brief)
     moves = tuple(task.items.changes.move(place) for place in swap.places)
     if swap.gain > found.best and task.allows(moves):
         found.moves, found.best = moves, swap.gain
     return found
 
 
-def search_core(task: Task, found: Found, watch: Watch) -> Found:
-    """Go through the items until nothing can be better than the best choice found, or a limit is hit."""
+def search_core(task: Task, found: Found, watch: Watch, made: int = MOST_MADE) -> Found:
+    """Go through the items until nothing can be better than the best choice found, or a limit is hit.
+
+    ``made`` is the number of states to be made, as a multiple of those at a time.
+    """
     items = task.items
     blur = rounding(items, task.filled.price)
     room = task.room + blur - (task.filled.price * items.waste * SAFE if items.complete else 0.0)
     none = np.zeros(1, dtype=np.int64)
-    states = _States(cost=none, low=none, gain=np.zeros(1), loss=np.zeros(1), step=_step(task))
+    states = States(cost=none, low=none, gain=np.zeros(1), loss=np.zeros(1), step=_step(task))
     lost = -math.inf if items.complete else task.room
     beam_from: int | None = None
-    most_made = found.states + MOST_MADE * task.most_states
+    most_made = found.states + made * task.most_states
     for number, key in enumerate(items.key.tolist()):
         if room - key <= _threshold(task, found):
             break  # the items are in order of their least loss: no later one is of use either
@@ -151,12 +140,15 @@ def search_core(task: Task, found: Found, watch: Watch) -> Found:
         _take_best(task, states, found)
         many = found.states > most_made or len(states.cost) > task.most_states
         if len(states.cost) > task.most_states and beam_from is None:
-            many = not _thin(task, states, THINNED * (room - _threshold(task, found))) or found.states > most_made
+            many = (
+                not thin(states, task.most_states, THINNED * (room - _threshold(task, found)))
+                or found.states > most_made
+            )
         if len(states.cost) > BEAM and (many or beam_from is not None):
             beam_from = number if beam_from is None else beam_from
-            lost = max(lost, _narrow(states, potential, min(max(1, task.most_states), BEAM)))
+            lost = max(lost, narrow(states, potential, min(max(1, task.most_states), BEAM)))
     if len(states.cost):  # what looked like a better choice and was none hides those that it dominates
-        last = _last(items, states)
+        last = last_within(items, states)
         lost = max(lost, float(states.gain[last]) if last >= 0 else lost)
     by_grain = items.grain * (1.0 - 1e-6) > task.tolerance  # what is not above the best by a grain is not above it
     closed = found.best + (0.0 if by_grain else max(task.tolerance, blur))
@@ -183,13 +175,13 @@ def _step(task: Task) -> float:
     return 0.0 if task.items.grain > 0.0 or step < 8.0 * EPSILON * abs(task.room) else step
 
 
-def _cap(task: Task, watch: Watch, states: _States, found: Found) -> str | None:
+def _cap(task: Task, watch: Watch, states: States, found: Found) -> str | None:
     if watch.limits.nodes is not None and found.states >= watch.limits.nodes:
         return "nodes"
     return "states" if task.most_states < 1 or states.kept > MOST_KEPT else None
 
 
-def _extend(task: Task, states: _States, number: int, room: float, rest: Rest, found: Found) -> FloatArray:
+def _extend(task: Task, states: States, number: int, room: float, rest: Rest, found: Found) -> FloatArray:
     """Let every state make one change of the item, or none; return the most that each undominated state can gain."""
     items = task.items
     own = slice(int(items.first[number]), int(items.first[number + 1]))
@@ -211,10 +203,12 @@ def _extend(task: Task, states: _States, number: int, room: float, rest: Rest, f
     change, parent = np.divmod(keep, size)
     steps = np.concatenate([[0.0], items.gain[useful]])
     gain = states.gain[parent] + steps[change]
-    order = np.lexsort((-gain, low[keep], cost[keep]) if items.low_bits else (-gain, cost[keep]))
+    order = np.argsort(cost[keep], kind="stable")  # sorted runs are merged, which is faster than to sort by gain too
+    if (np.diff(cost[keep[order]]) == 0).any():
+        order = np.lexsort((-gain, low[keep], cost[keep]) if items.low_bits else (-gain, cost[keep]))
     step = states.step if number < MOST_MERGED else 0.0
     states.merged += step
-    order = order[_rises(gain[order], step)]
+    order = order[rises(gain[order], step)]
     kept = keep[order]
     states.cost, states.gain, states.loss = cost[kept], gain[order], loss[kept]
     states.low = low[kept] if items.low_bits else low
@@ -225,68 +219,14 @@ def _extend(task: Task, states: _States, number: int, room: float, rest: Rest, f
     return best
 
 
-def _thin(task: Task, states: _States, most: float) -> bool:
-    """Merge sums whose gains are close to each other until half as many as may be are left; tell whether they are."""
-    reach = float(states.gain[-1] - states.gain[0])
-    step = reach / (16.0 * task.most_states)
-    while states.merged + step <= most and step > 8.0 * EPSILON * reach:
-        kept = _rises(states.gain, step)
-        if 2 * len(kept) <= task.most_states:
-            states.merged += step
-            _pick(states, kept)
-            return True
-        step *= 2.0
-    return False
-
-
-def _rises(gain: FloatArray, step: float) -> IntArray:
-    """Return where a gain is above all before it, in whole steps where ``step`` is above 0."""
-    level = np.floor(gain / step) if step > 0.0 else gain
-    before = np.maximum.accumulate(level)
-    return np.flatnonzero(np.concatenate([[True], level[1:] > before[:-1]])[: len(level)])
-
-
-def _pick(states: _States, kept: IntArray) -> None:
-    states.cost, states.gain, states.loss = states.cost[kept], states.gain[kept], states.loss[kept]
-    states.low = states.low[kept] if len(states.low) > 1 else states.low
-    begin, parent, code = states.trail[-1]
-    states.trail[-1] = (begin, parent[kept], code[kept])
-
-
-def _narrow(states: _States, potential: FloatArray, most: int) -> float:
-    """Keep the states that could gain most; return the most that one of the others could."""
-    order = np.argpartition(-potential, most)
-    _pick(states, np.sort(order[:most]))
-    return float(potential[order[most:]].max())
-
-
-def _take_best(task: Task, states: _States, found: Found) -> None:
+def _take_best(task: Task, states: States, found: Found) -> None:
     """Take the best state that keeps the budget, where it is better than the best choice known."""
-    place = _last(task.items, states)
+    place = last_within(task.items, states)
     for tried in range(place, max(place - 4, -1), -1):
         if states.gain[tried] <= found.best:
             return
-        moves = _moves(task.items, states, tried)
+        moves = moves_to(task.items, states, tried)
         if task.allows(moves):
             found.moves = moves
             found.best = float(states.gain[tried])
             return
-
-
-def _last(items: Items, states: _States) -> int:
-    """Return the place of the dearest sum within the budget, -1 without one."""
-    place = int(np.searchsorted(states.cost, items.slack, side="right")) - 1
-    if items.low_bits:
-        first = int(np.searchsorted(states.cost, items.slack, side="left"))
-        place = first + int(np.searchsorted(states.low[first : place + 1], items.slack_low, side="right")) - 1
-    return place
-
-
-def _moves(items: Items, states: _States, place: int) -> tuple[Move, ...]:
-    """Return the changes that led to a state."""
-    moves = []
-    for begin, parent, code in reversed(states.trail):
-        if code[place] >= 0:
-            moves.append(begin + int(code[place]))
-        place = int(parent[place])
-    return tuple(items.changes.move(at) for at in moves)

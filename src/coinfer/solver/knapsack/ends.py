@@ -78,7 +78,11 @@ def enclose(reader: Reader, first: Bracket, budget: float) -> Ends:
             now = Bracket(low=0.0, high=math.inf)
         elif below:
             if now.low == 0.0:
-                return ends if now.high == 0.0 else both_ends(reader, Bracket(low=0.0, high=0.0), most)
+                best = ends if now.high == 0.0 else both_ends(reader, Bracket(low=0.0, high=0.0), most)
+                if best.high_cost <= Fraction(budget):
+                    return best
+                if ends.steps is not None:  # the best options take more than the budget by less than rounding
+                    return ends
             low = now.low - WIDER * max(now.high - now.low, 1e-3 * now.low)
             now = Bracket(low=0.0 if far or not low > 0.0 else low, high=now.low)
         elif ends.steps is not None:

@@ -39,8 +39,8 @@ def exact_product_sum(numbers: FloatArray, copies: IntArray | None) -> Fraction:
     if copies is None:
         return exact_sum(numbers)
     upper = numbers * copies
-    if bool((upper == np.trunc(upper)).all()) and float(np.abs(upper).max()) < 2**53:
-        return exact_sum(upper)  # whole numbers: nothing was rounded
+    if bool((numbers == np.trunc(numbers)).all()) and float(np.abs(upper).max(initial=0.0)) < 2**53:
+        return exact_sum(upper)  # products of whole numbers: nothing was rounded
     return exact_sum(np.concatenate([upper, _product_error(numbers, copies.astype(np.float64), upper)]))
 
 

@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from coinfer.solver.knapsack.fill import Filled, Move
+from coinfer.solver.knapsack.changes import Changes, changes_with_copies, single_changes
+from coinfer.solver.knapsack.fill import Filled
 from coinfer.solver.knapsack.survivors import EPSILON, Survivors
 from coinfer.solver.program import FloatArray, IntArray
 
@@ -18,50 +19,6 @@ MOST_LOW_BITS = 40
 """Bits of exact costs that may be left over below the unit."""
 NOTHING = 1e-9
 """Share of the gap that counts as no loss where items are put in order."""
-MOST_REPEATS = 256
-"""Copies of one row with several options left that are told apart."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Changes:
-    """Changes of option that could be part of a better choice; one entry each.
-
-    Attributes
-    ----------
-    item
-        Of every item one change may be made, or none; rising.
-    row, start, end, count
-        ``count`` copies of ``row`` go from option ``start`` to ``end``.
-    start_value, start_cost, end_value, end_cost
-        Of one copy.
-    """
-
-    item: IntArray
-    row: IntArray
-    start: IntArray
-    end: IntArray
-    count: IntArray
-    start_value: FloatArray
-    start_cost: FloatArray
-    end_value: FloatArray
-    end_cost: FloatArray
-
-    def pick(self, which: IntArray) -> Changes:
-        """Return the changes at the places ``which``."""
-        return Changes(**{name: getattr(self, name)[which] for name in self.__slots__})
-
-    def move(self, place: int) -> Move:
-        """Return one change, with exact numbers."""
-        start_value, end_value = Fraction(float(self.start_value[place])), Fraction(float(self.end_value[place]))
-        start_cost, end_cost = Fraction(float(self.start_cost[place])), Fraction(float(self.end_cost[place]))
-        return Move(
-            row=int(self.row[place]),
-            start=int(self.start[place]),
-            end=int(self.end[place]),
-            count=int(self.count[place]),
-            gain=end_value - start_value,
-            cost=end_cost - start_cost,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,9 +91,9 @@ def items_of(filled: Filled, left: Survivors, gap: float, *, strict: bool = Fals
     """
     some = filled.copies is not None and len(left.row) > 0 and int(filled.copies[left.row].max()) > 1
     if some or filled.split is not None:
-        changes, key, complete, loose = _with_copies(filled, left, gap, strict=strict)
+        changes, key, complete, loose = changes_with_copies(filled, left, gap, strict=strict)
     else:
-        changes, complete, loose = _single(filled, left, gap), True, False
+        changes, complete, loose = single_changes(filled, left, gap), True, False
         key = np.full(int(changes.item.max(initial=-1)) + 1, np.inf)
         np.minimum.at(key, changes.item, _loss(changes, filled.price))
     sizes = np.bincount(changes.item, minlength=len(key))
@@ -175,7 +132,7 @@ def items_of(filled: Filled, left: Survivors, gap: float, *, strict: bool = Fals
     )
 
 
-def ordered(item: IntArray, key: FloatArray, cost: FloatArray, gap: float) -> tuple[IntArray, FloatArray]:
+def ordered(item: IntArray, key: FloatArray, cost: FloatArray | IntArray, gap: float) -> tuple[IntArray, FloatArray]:
     """Return the items in the order of their keys, and those of what comes at each place or after it.
 
     Of those that lose nothing the longest come first: what the short ones still reach tells which sums are of no use.
@@ -202,88 +159,6 @@ def _loss(changes: Changes, price: float) -> FloatArray:
     cost = changes.end_cost - changes.start_cost
     loss: FloatArray = np.maximum(price * cost - gain, 0.0) * changes.count
     return loss
-
-
-def _single(filled: Filled, left: Survivors, gap: float) -> Changes:
-    """Return the changes that lose less than ``gap`` where every row has one copy: a row is an item."""
-    row = left.row
-    gain, cost = left.value - filled.value[row], left.cost - filled.cost[row]
-    near = np.flatnonzero(filled.price * cost - gain < gap)
-    row = row[near]
-    new = np.concatenate([[True], row[1:] != row[:-1]])[: len(row)]
-    return Changes(
-        item=np.cumsum(new) - 1,
-        row=row,
-        start=filled.option[row].astype(np.int64),
-        end=left.option[near],
-        count=np.ones(len(row), dtype=np.int64),
-        start_value=filled.value[row],
-        start_cost=filled.cost[row],
-        end_value=left.value[near],
-        end_cost=left.cost[near],
-    )
-
-
-_Option = tuple[int, float, float]
-
-
-def _with_copies(
-    filled: Filled, left: Survivors, gap: float, *, strict: bool
-) -> tuple[Changes, FloatArray, bool, bool]:
-    """Return the changes, the key of every item, and whether they are complete and loose, where rows have copies."""
-    keys: list[float] = []
-    table: list[tuple[float, ...]] = []
-    complete, loose = True, not strict and filled.split is not None
-    for row, start, most, options in _units(filled, left, strict=strict):
-        losses = [max(0.0, filled.price * (cost - start[2]) - (value - start[1])) for _, value, cost in options]
-        near = [(loss, end) for loss, end in zip(losses, options, strict=True) if loss < gap]
-        counts = [most if loss <= 0.0 else min(most, int(gap / loss) + 1) for loss, _ in near]
-        if strict and sum(counts) > most and len(near) > 1:  # every copy chooses for itself
-            useful = max(counts)
-            complete = complete and useful <= MOST_REPEATS
-            least = min(loss for loss, _ in near)
-            for place in range(min(useful, MOST_REPEATS)):
-                table += [(len(keys), row, start[0], end[0], 1, *start[1:], *end[1:]) for _, end in near]
-                keys.append(least * (place + 1))
-            continue
-        loose = loose or sum(counts) > most
-        for (loss, end), count in zip(near, counts, strict=True):  # any number of copies as a sum of bundles
-            bundles = [1 << bit for bit in range(count.bit_length() - 1)]
-            for bundle in [*bundles, count - sum(bundles)]:
-                table.append((len(keys), row, start[0], end[0], bundle, *start[1:], *end[1:]))
-                keys.append(loss * bundle)
-    columns = np.array(table, dtype=np.float64).reshape(len(table), 9).T
-    whole = [column.astype(np.int64) for column in columns[:5]]
-    changes = Changes(**dict(zip(Changes.__slots__, [*whole, *columns[5:]], strict=True)))
-    return changes, np.array(keys), complete, loose
-
-
-def _units(filled: Filled, left: Survivors, *, strict: bool) -> list[tuple[int, _Option, int, list[_Option]]]:
-    """Return row, (option, value, cost) of copies that stand alike, their number, and what they could change to.
-
-    Where a row is split between two options, ``strict`` says that copies of both may change to any other. Without it
-    those of the second only go back to the first, which then may give away more copies than it has.
-    """
-    ends: dict[int, list[_Option]] = {}
-    columns = (left.row, left.option, left.value, left.cost)
-    for row, option, value, cost in zip(*(column.tolist() for column in columns), strict=True):
-        ends.setdefault(row, []).append((option, value, cost))
-    split = filled.split
-    if split is not None:
-        ends.setdefault(split.row, [])
-    units: list[tuple[int, _Option, int, list[_Option]]] = []
-    for row, options in ends.items():
-        start = (int(filled.option[row]), float(filled.value[row]), float(filled.cost[row]))
-        count = filled.count(row)
-        if split is None or split.row != row:
-            units.append((row, start, count, options))
-            continue
-        further = (split.end, float(Fraction(start[1]) + split.gain), float(Fraction(start[2]) + split.cost))
-        others = [option for option in options if option[0] != split.end]
-        units.append((row, further, split.count, [*others, start] if strict else [start]))
-        units.append((row, start, count - split.count, [*others, further] if strict else [further]))
-        units.append((row, start, 0 if strict else count, others))
-    return [unit for unit in units if unit[2] and unit[3]]
 
 
 def _unit(costs: FloatArray, changes: FloatArray, slack: float) -> tuple[float, int | None]:

@@ -83,7 +83,8 @@ def bracket(piece: Piece, rows: int, budget: float) -> Bracket:
     share = len(piece.value) / rows
     wanted = budget * share
     exact = len(piece.value) == rows
-    low, high = tangents(piece, wanted)
+    known: list[Point] = []
+    low, high = tangents(piece, wanted, known)
     if low.cost <= wanted or high.cost > wanted:  # not even the best options take the budget; or the cheapest do more
         price = 0.0 if low.cost <= wanted else math.inf
         return Bracket(low=price, high=price)
@@ -94,18 +95,21 @@ def bracket(piece: Piece, rows: int, budget: float) -> Bracket:
     taken = np.take_along_axis(piece.cost, own, axis=1)[:, 0] * piece.copies
     error = SPREAD * float(taken.std()) * math.sqrt(len(taken) * (1.0 - share)) + 1e-9 * abs(wanted)
     return Bracket(
-        low=tangents(piece, wanted + error)[0].price,
-        high=tangents(piece, wanted - error)[1].price,
+        low=tangents(piece, wanted + error, known)[0].price,
+        high=tangents(piece, wanted - error, known)[1].price,
     )
 
 
-def tangents(piece: Piece, budget: float) -> tuple[Point, Point]:
+def tangents(piece: Piece, budget: float, known: list[Point]) -> tuple[Point, Point]:
     """Close in on the critical price by tangents of the (convex) bound; return the points on either side of it.
 
     The first takes more than the budget, unless even price 0 does not; the second at most the budget, unless even the
-    cheapest options take more.
+    cheapest options take more. ``known`` are points of the piece, and gets those that are found.
     """
-    low, high = at_price(piece, 0.0), at_price(piece, math.inf)
+    if not known:
+        known += [at_price(piece, 0.0), at_price(piece, math.inf)]
+    low = max((point for point in known if point.cost > budget), key=lambda point: point.price, default=known[0])
+    high = min((point for point in known if point.cost <= budget), key=lambda point: point.price, default=known[1])
     if low.cost <= budget or high.cost > budget:
         return low, high
     for _ in range(MOST_STEPS):
@@ -113,6 +117,7 @@ def tangents(piece: Piece, budget: float) -> tuple[Point, Point]:
         if not 0.0 < price < math.inf or price in {low.price, high.price}:
             break
         own = at_price(piece, price)
+        known.append(own)
         old = low.value - price * low.cost
         if own.value - price * own.cost <= old + 1e-13 * abs(old):
             break  # no row bends between the two: this is the critical price

@@ -8,9 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from coinfer.solver.knapsack.changes import Changes
 from coinfer.solver.knapsack.core import Task
 from coinfer.solver.knapsack.fill import Move
-from coinfer.solver.knapsack.items import Changes, Items, carried, ordered
+from coinfer.solver.knapsack.items import Items, carried, ordered
 from coinfer.solver.knapsack.price import Point, tangent
 from coinfer.solver.program import FloatArray, IntArray
 

@@ -14,7 +14,9 @@ from coinfer.solver.program import FloatArray, IntArray
 from coinfer.solver.progress import Stop
 
 FETCHED = 1 << 14
-"""Rows asked for at a time: enough for a formula to be worth its call."""
+"""Rows asked for at a time, at most: enough for a formula to be worth its call."""
+FETCHES = 8
+"""Parts in which fewer rows are asked for, so that what is there at a time is small beside all of them."""
 PIECE_CELLS = 1 << 16
 """Cells worked on at a time: few enough for the temporary arrays to stay in the processor's cache."""
 
@@ -98,9 +100,10 @@ class Reader:
         """
         rows = self.menus.rows
         size = max(16, PIECE_CELLS // self.menus.options)
-        for start in range(0, rows, FETCHED):
+        fetched = min(FETCHED, max(size, -(-rows // FETCHES)))
+        for start in range(0, rows, fetched):
             self.watch.look()
-            block = self.menus.block(start, min(start + FETCHED, rows))
+            block = self.menus.block(start, min(start + fetched, rows))
             for first in range(0, len(block.value), size):
                 yield self._piece(block, start, first, first + size)
         self._checked = True

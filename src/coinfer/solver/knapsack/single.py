@@ -109,7 +109,7 @@ def _solve(
     if bound - plan.value <= tolerance:
         return plan.result(watch, bound, None, filled.fits, core=rounded, closed=True)
     task = _task(plan, left, tolerance, most_states or 0, None)
-    found = improved(task, pairs=False)
+    found = improved(task)
     moves = filled.fits if found.moves is None else found.moves
     _report(on_progress, watch, plan.base + Fraction(found.best), bound)
     closed = bound - plan.base - Fraction(found.best) <= tolerance
@@ -145,10 +145,11 @@ def _searched(task: Task, left: Survivors, found: Found, watch: Watch) -> Found:
     moves = found.moves
     found = search_branches(task, found, watch)
     if found.limit is not None and task.items.loose:
-        moves = moves if found.moves is None else found.moves
-        items = items_of(task.filled, left, found.room - found.best, strict=True)
-        task = replace(task, items=items, best=found.best, room=found.room)
-        found = search_branches(task, Found(moves=None, best=found.best, room=found.room), watch)
+        moves, room = moves if found.moves is None else found.moves, found.room
+        items = items_of(task.filled, left, task.room - found.best, strict=True)
+        start = Found(moves=None, best=found.best, room=task.room, states=found.states)
+        found = search_branches(replace(task, items=items, best=found.best), start, watch)
+        found.room = min(found.room, max(room, found.best))
     found.moves = moves if found.moves is None else found.moves
     return _with_rest(found, task.room - left.loss_cap, task.tolerance)
 

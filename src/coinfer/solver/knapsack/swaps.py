@@ -13,11 +13,11 @@ from coinfer.solver.program import FloatArray, IntArray
 WINDOW = 128
 """Changes on each side whose pairs are matched with those of the other side."""
 ROUNDS = 4
-"""Most rounds of four changes."""
+"""Most rounds of four changes, for whole numbers: a choice that meets the bound is likely, and ends the solve."""
+FINE_ROUNDS = 2
+"""The same for other numbers: the first changes give nearly all, and a proof needs the exact search anyway."""
 STARTS = 2
 """Pairs from which these rounds begin, and steps from which the steepest changes are taken."""
-MOST_PAIRED = 1 << 16
-"""Changes of which all pairs are matched."""
 MOST_FITS = 32
 """Changes that are tried one by one in what is left."""
 
@@ -40,7 +40,7 @@ class Swap:
     cost: int
 
 
-def improve(items: Items, room: float, known: float, enough: float, *, pairs: bool) -> Swap:
+def improve(items: Items, room: float, known: float, enough: float, *, brief: bool = False) -> Swap:
     """Return the changes of greatest gain that were found within the slack.
 
     Parameters
@@ -53,8 +53,8 @@ def improve(items: Items, room: float, known: float, enough: float, *, pairs: bo
         Gain of the best choice known.
     enough
         Distance from ``room`` at which to stop.
-    pairs
-        Whether to begin from the best pairs of all changes too.
+    brief
+        Whether one round from where things stand is enough.
     """
     slack = items.slack - (0 if items.exact else 16)  # rounded costs may be too small by a unit each
     best = Swap(places=(), gain=0.0, cost=0)
@@ -62,11 +62,12 @@ def improve(items: Items, room: float, known: float, enough: float, *, pairs: bo
         return best
     first = [
         Swap(places=(), gain=0.0, cost=0),
-        *(_joined(items, best, [at]) for at in range(min(STARTS, len(items.cost)))),
+        *(_joined(items, best, [at]) for at in range(0 if brief else min(STARTS, len(items.cost)))),
     ]
-    for start in (*(_steepest(items, slack, own) for own in first), *(_pairs(items, slack) if pairs else ())):
-        now = start
-        for number in range(ROUNDS):
+    rounds = 1 if brief else ROUNDS if items.grain else FINE_ROUNDS
+    for start in first:
+        now = _steepest(items, slack, start)
+        for number in range(rounds):
             best = now if now.cost <= slack and now.gain > best.gain else best
             if now.cost > slack or room - max(best.gain, known) <= enough:
                 break
@@ -106,19 +107,6 @@ def _by_ratio(items: Items, swap: Swap, sign: int) -> tuple[IntArray, IntArray]:
     return order, np.cumsum(np.abs(items.cost[order]))
 
 
-def _pairs(items: Items, slack: int) -> list[Swap]:
-    """Return the best pairs of changes."""
-    places = np.arange(len(items.cost))
-    if len(places) > MOST_PAIRED:
-        places = np.argpartition(items.loss, MOST_PAIRED)[:MOST_PAIRED]
-    one = _Sums(
-        cost=np.append(0, items.cost[places]),
-        gain=np.append(0.0, items.gain[places]),
-        parts=np.stack([np.append(-1, places), np.full(len(places) + 1, -1)], axis=1),
-    )
-    return _matches(one, one, slack, np.append(-1, items.changes.item[places]), STARTS)
-
-
 def _fours(items: Items, slack: int, used: tuple[int, ...], gap: float, number: int) -> tuple[int, ...]:
     """Return the best of up to two changes of some items with up to two of others, none of them used yet."""
     near = slice(0, 4 * (ROUNDS + 2) * WINDOW)  # the items of least loss come first
@@ -128,42 +116,38 @@ def _fours(items: Items, slack: int, used: tuple[int, ...], gap: float, number: 
     begin = number * WINDOW if (number + 2) * WINDOW <= len(free) else 0
     window = free[begin : begin + 2 * WINDOW]
     left, right = window[item[window] % 2 == 0], window[item[window] % 2 == 1]
-    found = _matches(_sums(items, left), _sums(items, right), slack, None, 1)
-    return found[0].places if found and found[0].gain > 0.0 else ()
+    return _match(_sums(items, left), _sums(items, right), slack)
 
 
 def _sums(items: Items, places: IntArray) -> _Sums:
     """Return nothing, every change, and every pair of changes of different items."""
     first, second = np.triu_indices(len(places), 1)
-    item = items.changes.item
-    apart = item[places[first]] != item[places[second]]
-    first, second = places[first[apart]], places[second[apart]]
-    none = np.full(1, -1)
-    parts = np.stack(
-        [np.concatenate([none, places, first]), np.concatenate([none, np.full(len(places), -1), second])], axis=1
+    item = items.changes.item[places]
+    apart = item[first] != item[second]
+    first, second = first[apart], second[apart]
+    cost, gain, none = items.cost[places], items.gain[places], np.full(1, -1)
+    return _Sums(
+        cost=np.concatenate([[0], cost, cost[first] + cost[second]]),
+        gain=np.concatenate([[0.0], gain, gain[first] + gain[second]]),
+        parts=np.stack(
+            [
+                np.concatenate([none, places, places[first]]),
+                np.concatenate([none, np.full(len(places), -1), places[second]]),
+            ],
+            axis=1,
+        ),
     )
-    cost, gain = np.append(items.cost, 0), np.append(items.gain, 0.0)
-    return _Sums(cost=cost[parts].sum(axis=1), gain=gain[parts].sum(axis=1), parts=parts)
 
 
-def _matches(left: _Sums, right: _Sums, slack: int, group: IntArray | None, count: int) -> list[Swap]:
-    """Return the best sums of one of the left with one of the right; with ``group``, only from different ones."""
+def _match(left: _Sums, right: _Sums, slack: int) -> tuple[int, ...]:
+    """Return the places of the best sum of one of the left with one of the right; none where nothing gains."""
     order = np.argsort(right.cost, kind="stable")
     cost, gain = right.cost[order], right.gain[order]
     top = np.maximum.accumulate(gain)
-    rise = np.concatenate([[True], top[1:] > top[:-1]])
-    best = np.maximum.accumulate(np.where(rise, np.arange(len(gain)), 0))  # where the greatest gain so far stands
     place = np.searchsorted(cost, slack - left.cost, side="right") - 1
-    fits = place >= 0
-    partner = order[best[np.maximum(place, 0)]]
-    if group is not None:
-        fits &= (group != group[partner]) | (partner == 0) | (group < 0)
-    total = np.where(fits, left.gain + right.gain[partner], -np.inf)
-    chosen = np.argsort(-total, kind="stable")[: 2 * count] if count > 1 else [int(total.argmax())]
-    swaps = []
-    for at in chosen:
-        if total[at] > -np.inf:
-            parts = (*left.parts[at].tolist(), *right.parts[partner[at]].tolist())
-            taken = int(left.cost[at] + right.cost[partner[at]])
-            swaps.append(Swap(places=tuple(part for part in parts if part >= 0), gain=float(total[at]), cost=taken))
-    return swaps[::2] if count > 1 else swaps  # every pair stands there twice
+    total = np.where(place >= 0, left.gain + top[place], -np.inf)
+    at = int(total.argmax())
+    if not total[at] > 0.0:
+        return ()
+    partner = order[int(np.searchsorted(top, top[place[at]]))]
+    return tuple(part for part in (*left.parts[at].tolist(), *right.parts[partner].tolist()) if part >= 0)
