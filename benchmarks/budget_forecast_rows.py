@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.budget_forecast_joint import COVERED, DRAWN, GOAL, joint_rows
 from benchmarks.common import Row
 from coinfer.models.budget.curves.coverage import expected_coverage
 from coinfer.models.budget.curves.prior import fit_beta_prior
@@ -25,8 +26,6 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FILES = {"Pythia MATH": "pythia_math_outcomes.parquet", "CodeContests": "codecontests_outcomes.parquet"}
-DRAWN, GOAL = 100, 10_000
-ERROR, COVERED = 0.025, (0.85, 0.95)
 SIZES = (30, 100, 300, 1_000)
 TEMPERS = (1.0, 2.0, 3.0, 4.0, 6.0)
 PLAIN = ("exponentiated power law", "Beta-binomial", "power-law tail", "posterior median", "plug-in rate")
@@ -93,8 +92,9 @@ def rows(quick: bool) -> list[Row]:
         for name in results[0]:
             by_name.setdefault(name, []).append([each[name] for each in results])
     errors = {name: np.abs(np.array(value) - truths[:, None]) for name, value in by_name.items()}
-    table = [_row("coverage at 10,000: error, chosen on others", label, _held_out(errors), ERROR, began)]
-    table += [_row("coverage at 10,000: mean error", name, float(errors[name].mean()), None, began) for name in PLAIN]
+    table = joint_rows([name for name, _ in found.values()], draws, truths)
+    table.append(_row("alone, at 10,000: error, chosen on others", label, _held_out(errors), None, began))
+    table += [_row("alone, at 10,000: mean error", name, float(errors[name].mean()), None, began) for name in PLAIN]
     table += _sets(errors["exponentiated power law"], [name for name, _ in found.values()], began)
     known = _known_curve([counts for _, counts in found.values()], truths)
     table.append(_row("... with the first 100 known exactly", "exponentiated power law", known, None, began))

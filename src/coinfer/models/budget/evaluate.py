@@ -13,6 +13,7 @@ from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.budget.formulate import BLOCK_ROWS, charged, limit_left, menu_block, stratum_name
 from coinfer.models.budget.parts import TableMenus
 from coinfer.models.budget.posterior import worst
+from coinfer.models.budget.validate import LARGEST
 from coinfer.solver.program import FloatArray, IntArray
 
 MARGIN = 1e-12
@@ -66,7 +67,7 @@ def entries(problem: BudgetProblem, decision: BudgetDecision) -> IntArray:
     if array.shape[1] != 3:
         found = Plain(f"{array.shape[1]} column(s)")
         raise ProblemError("decision.taken", expected="rows of stratum, option, prompts", found=found)
-    taken = array.astype(np.int64)
+    taken = np.clip(array, -1.0, LARGEST).astype(np.int64)
     good = (taken == array).all(axis=1) & (taken >= [0, 0, 1]).all(axis=1)
     good &= (taken[:, 0] < problem.rows) & (taken[:, 1] < len(problem.options))
     if not good.all():

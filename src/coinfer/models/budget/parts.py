@@ -8,6 +8,8 @@ from typing import Literal
 from coinfer.errors import ProblemError
 from coinfer.records import Matrix, Record
 
+LARGEST = 1e15
+"""Largest amount of one thing."""
 Source = Literal["none", "label", "history", "one_sample", "votes", "features", "oracle"]
 """What told the strata apart. ``oracle`` looked at the outcomes themselves, which nobody can do beforehand."""
 
@@ -28,8 +30,8 @@ class Amount(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _name("resource", self.resource)
-        if not 0.0 <= self.amount < math.inf:
-            raise ProblemError("amount", expected="a finite number, at least 0", found=self.amount)
+        if not 0.0 <= self.amount <= LARGEST:
+            raise ProblemError("amount", expected=f"a number in 0..{LARGEST:g}", found=self.amount)
 
 
 class Budget(Record, frozen=True, kw_only=True):
@@ -226,8 +228,8 @@ class Arm(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _name("name", self.name)
-        if self.sample_s is not None and not 0.0 <= self.sample_s < math.inf:
-            raise ProblemError("sample_s", expected="a finite number, at least 0", found=self.sample_s)
+        if self.sample_s is not None and not 0.0 <= self.sample_s <= LARGEST:
+            raise ProblemError("sample_s", expected=f"a number in 0..{LARGEST:g}", found=self.sample_s)
 
 
 class PosteriorMenus(Record, frozen=True, kw_only=True, tag_field="form", tag="posterior"):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1e15
 """Largest number of a problem: sums of counts up to here stay exact in float64."""
+LEAST = 1e-12
+"""Least parameter of a posterior, and least scale of a cost."""
 
 
 def validate(problem: BudgetProblem) -> None:
@@ -79,7 +81,7 @@ def _posterior(problem: BudgetProblem, menus: PosteriorMenus) -> None:
         if matrix.shape != (rows, len(arms)) or rows < 1:
             expected = f"shape {(max(rows, 1), len(arms))}: a row for each stratum, a column for each arm"
             raise ProblemError(f"menus.{name}", expected=expected, found=Plain(f"shape {matrix.shape}"))
-        _within(f"menus.{name}", matrix.array, np.nextafter(0.0, 1.0), LARGEST)
+        _within(f"menus.{name}", matrix.array, LEAST, LARGEST)
     for i, arm in enumerate(menus.arms):
         for field in ("per_sample", "per_prompt"):
             _differ(f"menus.arms[{i}].{field}", [each.resource for each in getattr(arm, field)], field="resource")
@@ -177,7 +179,6 @@ def _amounts(where: str, matrix: Matrix, rows: int, columns: int) -> None:
 def _within(where: str, array: NDArray[np.float64], least: float, most: float) -> None:
     if array.size and not least <= array.min() <= array.max() <= most:
         row, column = np.argwhere(~((array >= least) & (array <= most)))[0]
-        least = 0.0 if least < 1e-300 and least > 0 else least
         expected = f"a number in {least:g}..{most:g}"
         raise ProblemError(f"{where}[{row}][{column}]", expected=expected, found=float(array[row, column]))
 

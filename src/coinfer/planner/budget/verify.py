@@ -40,6 +40,9 @@ def verify(problem: BudgetProblem, plan: BudgetPlan) -> Verification:
     """
     if plan.problem_sha256 != jsonfile.sha256(problem):
         raise PlanMismatch(f"the plan is for another problem: it was made for {plan.problem!r} with other content")
+    if plan.problem != problem.name:
+        raise CertificateError(f"problem: the plan says {plan.problem!r}; the problem is {problem.name!r}")
+    _check_proof(problem, plan)
     try:
         found = evaluate(problem, plan.decision)
     except ProblemError as error:
@@ -55,6 +58,14 @@ def verify(problem: BudgetProblem, plan: BudgetPlan) -> Verification:
     shown = None if bound is None else certificate_value(problem, bound)
     proven = bound is not None and bound - found.objective <= TOLERANCE * abs(found.objective)
     return Verification(claims=(*RECOMPUTED_BUDGET, claim), value=value, bound=shown, proven=proven)
+
+
+def _check_proof(problem: BudgetProblem, plan: BudgetPlan) -> None:
+    """Check that the proof has a price for each limit."""
+    proof = plan.certificate.proof
+    count = max(1, len(problem.budgets) + (problem.value_floor is not None))
+    if proof is not None and (len(proof.prices) != count or proof.shows != "bound"):
+        raise CertificateError(f"certificate.proof: expected {count} price(s) that show a bound")
 
 
 def _check_figures(problem: BudgetProblem, plan: BudgetPlan, found: BudgetEvaluation) -> None:
@@ -121,9 +132,6 @@ def _check_alternatives(problem: BudgetProblem, plan: BudgetPlan) -> None:
 def _check_bound(problem: BudgetProblem, plan: BudgetPlan, value: float) -> tuple[float | None, Claim]:
     """Compare the bound that the plan states with the one its prices show; both as the program has them, maximised."""
     certificate = plan.certificate
-    count = max(1, len(problem.budgets) + (problem.value_floor is not None))
-    if certificate.proof is not None and (len(certificate.proof.prices) != count or certificate.proof.shows != "bound"):
-        raise CertificateError(f"certificate.proof: expected {count} price(s) that show a bound")
     shown = None if certificate.proof is None else shown_by(formulate(problem), certificate.proof)
     if shown is not None and shown.bound is None:
         raise CertificateError("certificate.proof: its core does not show what it says")

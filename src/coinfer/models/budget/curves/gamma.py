@@ -68,7 +68,8 @@ def log_survival_curve(failures: FloatArray, successes: FloatArray, draws: Float
     total, whole, done = np.zeros(failures.shape), failures + successes, 0
     for place in np.argsort(draws, kind="stable"):
         while done < draws[place]:
-            total += np.log1p(-successes / (whole + done))
+            with np.errstate(divide="ignore"):  # nothing survives where failures are too rare to be told from none
+                total += np.log1p(-successes / (whole + done))
             done += 1
         made[place] = total
     return np.moveaxis(made, 0, -1)
