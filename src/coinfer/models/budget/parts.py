@@ -10,6 +10,8 @@ from coinfer.records import Matrix, Record
 
 LARGEST = 1e15
 """Largest amount of one thing."""
+MOST_SAMPLES = 1_000_000
+"""Most samples of one option."""
 Source = Literal["none", "label", "history", "one_sample", "votes", "features", "oracle"]
 """What told the strata apart. ``oracle`` looked at the outcomes themselves, which nobody can do beforehand."""
 
@@ -91,8 +93,8 @@ class Option(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for field in ("name", "strategy"):
             _name(field, getattr(self, field))
-        if self.samples is not None and self.samples < 0:
-            raise ProblemError("samples", expected="an integer, at least 0", found=self.samples)
+        if self.samples is not None and not 0 <= self.samples <= MOST_SAMPLES:
+            raise ProblemError("samples", expected=f"an integer in 0..{MOST_SAMPLES:,}", found=self.samples)
         for key, number in (self.settings or {}).items():
             if not math.isfinite(number):
                 raise ProblemError(f"settings.{key}", expected="a finite number", found=number)

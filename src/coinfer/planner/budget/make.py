@@ -63,7 +63,12 @@ def plan(
     if engine in ("auto", "prices"):
         result = solve(scaled.program, limits=limits, stop=stop, on_progress=on_progress)
         small = problem.rows * len(problem.options) <= MOST_REFEREED
-        if result.status is Status.UNSOLVED and result.limit == "other" and small:  # prices could not tell
+        unsure = result.status is Status.UNSOLVED and result.limit == "other"
+        if result.status is Status.INFEASIBLE:  # said only where the checker sees it too
+            unsure = result.proof is None or not shown_by(scaled.program, result.proof).infeasible
+        if unsure and not small:
+            raise LimitReached("whether any choice keeps every limit is nearer to rounding than the prices can tell")
+        if unsure:
             result = solve_by("highs", scaled.program, limits=limits, stop=stop, on_progress=on_progress)
     else:
         result = solve_by(engine, scaled.program, limits=limits, stop=stop, on_progress=on_progress)

@@ -129,7 +129,7 @@ def gain(plan: BudgetPlan, problem: BudgetProblem) -> str | None:
     parts = []
     for other in plan.alternatives:
         if other.what == "same_budgets":
-            apart = plan.certificate.value - other.value
+            apart = plan.certificate.value + _charged(problem) - other.value
             better = apart if problem.objective == "value" else -apart
             share = "" if other.value == 0.0 else f", {percent(better / abs(other.value), signed=True)}"
             parts.append(f"{worth(problem, other.value)} within the same budgets{share} by telling them apart")
@@ -141,9 +141,18 @@ def gain(plan: BudgetPlan, problem: BudgetProblem) -> str | None:
         return None
     told = f"Treating all prompts alike would give {'; or need '.join(parts)}."
     same = plan.alternatives[0]
-    worse = same.value > plan.certificate.value if problem.objective == "value" else same.value < plan.certificate.value
+    worse = (
+        same.value > plan.certificate.value
+        if problem.objective == "value"
+        else same.value < plan.certificate.value + _charged(problem)
+    )
     dear = worse and same.what == "same_budgets" and problem.information is not None
     return f"{told} Finding out more about them does not pay here." if dear else told
+
+
+def _charged(problem: BudgetProblem) -> float:
+    """Return what information adds to a cost that is minimised; a value has no such part."""
+    return 0.0 if problem.objective == "value" or problem.minimise is None else charged(problem, problem.minimise)
 
 
 def between(plan: BudgetPlan) -> str | None:

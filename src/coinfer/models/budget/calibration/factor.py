@@ -1,19 +1,13 @@
 r"""One difficulty of each prompt behind the results of all arms, fitted by expectation-maximisation on a grid.
 
-Given the difficulty :math:`\theta_i`, a standard normal, the rate of an arm is drawn about :math:`c_{ia} = \mu_a +
-\lambda_a \theta_i`: an item-response model whose residual lets an arm be good or bad at single prompts. Priors that
-leave the other arms out let a plan pick, on a hard prompt, the one arm that was lucky, and believe it.
-
-Two residuals are fitted, with as many parameters each, and the likelier one is kept: the outcomes at hand choose,
-nothing else does. ``normal``: :math:`\operatorname{logit} p_{ia} \sim N(c_{ia}, \sigma_a^2)`, for rates that spread over
-many powers of ten. ``beta``: :math:`p_{ia} \sim \mathrm{Beta}(s_a m_{ia}, s_a (1 - m_{ia}))` with
-:math:`\operatorname{logit} m_{ia} = c_{ia}`, for arms that always or never solve a prompt, and seldom stand between.
+:math:`\operatorname{logit} p_{ia} = \mu_a + \lambda_a \theta_i + \sigma_a \epsilon_{ia}` with standard normal
+:math:`\theta, \epsilon`: an item-response model whose residual lets an arm be good or bad at single prompts. Priors
+that leave the other arms out let a plan pick, on a hard prompt, the one arm that was lucky, and believe it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,13 +29,6 @@ STEP = 1e-5
 """Of a difference quotient in the logarithms of the parameters."""
 DRAWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 """Numbers of samples at which a Beta distribution is matched to a posterior on the grid."""
-USUAL_SLOPE = 1.5
-Residual = Literal["normal", "beta"]
-STATISTICS = {
-    "normal": np.stack([GRID, GRID**2]),
-    "beta": np.stack([-np.logaddexp(0.0, -GRID), -np.logaddexp(0.0, GRID)]),
-}
-"""Sufficient statistics of the logit of a rate; a density is the exponential of their weighted sum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,125 +37,35 @@ class Factors:
 
     Attributes
     ----------
-    location, slope
-        (arms,): :math:`\mu, \lambda`.
-    spread
-        (arms,): of ``normal`` the logarithm of the standard deviation :math:`\sigma`, of ``beta`` that of :math:`1/s`.
-    residual
-        Which of the two.
-    log_likelihood
-        Of the outcomes, up to a constant that is the same for both residuals.
+    location, slope, spread
+        (arms,): :math:`\mu, \lambda, \sigma`.
     """
 
     location: FloatArray
     slope: FloatArray
     spread: FloatArray
-    residual: Residual
-    log_likelihood: float = -np.inf
 
 
 def fit_factors(outcomes: Outcomes, *, start: Factors | None = None) -> Factors:
-    """Fit the model by expectation-maximisation: from ``start``, with its residual, or with the likelier one."""
-    likelihood = _likelihood(outcomes)
-    if start is not None:
-        return _fitted(likelihood, start)
+    """Fit the model by expectation-maximisation."""
+    likelihood, before = _likelihood(outcomes), -np.inf
     drawn = np.maximum(outcomes.samples.sum(axis=0), 1)
     mean = (outcomes.successes.sum(axis=0) + 0.5) / (drawn + 1.0)
-    center, slope = np.log(mean / (1.0 - mean)), np.full(len(mean), USUAL_SLOPE)
-    normal = Factors(location=center - 1.0, slope=slope, spread=0.0 * slope, residual="normal")
-    beta = Factors(location=center, slope=slope, spread=0.0 * slope, residual="beta")
-    return max((_fitted(likelihood, each) for each in (normal, beta)), key=lambda each: each.log_likelihood)
-
-
-def _fitted(likelihood: FloatArray, start: Factors) -> Factors:
-    now, best = start, start
-    step, size = (np.zeros((3, len(start.location)))), 1.0
+    arms = np.ones(len(mean))
+    now = start or Factors(location=np.log(mean / (1.0 - mean)) - 1.0, slope=1.5 * arms, spread=arms)
     for _ in range(ROUNDS):
-        prior = prior_weights(now)
+        prior = _prior(now)
         total, share = _shares(likelihood, prior)
-        total += _penalty(now)
-        rise = total - best.log_likelihood
-        if rise > 0.0:
-            best = replace(now, log_likelihood=total)
-            if rise < DONE * likelihood.shape[1]:
-                break
-            step, size = _scoring_step(now, prior * (share.transpose(0, 2, 1) @ likelihood)), 1.0
-        else:
-            size *= 0.3
-            if size < 0.01:
-                break
-        now = replace(
-            best,
-            location=best.location + size * step[0],
-            slope=best.slope + size * step[1],
-            spread=np.clip(best.spread + size * step[2], -6.0, 6.0),
-        )
-    return best
-
-
-def _penalty(now: Factors) -> float:
-    """Return the logarithm of the weak priors: slopes near the usual, spreads near each other."""
-    apart = now.spread - now.spread.mean()
-    pull = ((now.slope - USUAL_SLOPE) ** 2).sum() + LIKE_OTHERS * (apart**2).sum() + 0.5 * now.spread.mean() ** 2
-    return -0.5 * float(pull)
-
-
-def _scoring_step(now: Factors, moment: FloatArray) -> FloatArray:
-    """Return a step of Fisher's scoring towards the likeliest parameters: (3, arms).
-
-    ``moment`` is the expected number of prompts at each node and logit, (arms, nodes, grid).
-    """
-    statistics, by = STATISTICS[now.residual], _slopes(now)
-    prior = prior_weights(now)
-    at_node = moment.sum(axis=2)
-    mean = prior @ statistics.T  # (arms, nodes, 2)
-    products = np.stack([statistics[0] ** 2, statistics[0] * statistics[1], statistics[1] ** 2])
-    second = prior @ products.T
-    spread = second[:, :, [0, 1, 1, 2]].reshape(*mean.shape, 2) - mean[..., :, None] * mean[..., None, :]
-    miss = moment @ statistics.T - at_node[..., None] * mean
-    full = np.zeros((*by.shape[:2], 3, 2))  # by location, slope and spread
-    full[:, :, 0], full[:, :, 1], full[:, :, 2] = by[:, :, 0], by[:, :, 0] * NODES[:, None], by[:, :, 1]
-    gradient = np.einsum("atps,ats->ap", full, miss)
-    fisher = np.einsum("atps,atsr,atqr,at->apq", full, spread, full, at_node)
-    pull = np.array([1e-3, 1.0, LIKE_OTHERS])
-    gradient[:, 1] -= now.slope - USUAL_SLOPE
-    gradient[:, 2] -= LIKE_OTHERS * (now.spread - now.spread.mean()) + 0.5 * now.spread.mean() / len(now.spread)
-    step: FloatArray = np.linalg.solve(fisher + np.diag(pull), gradient[:, :, None])[:, :, 0]
-    return np.clip(step, -1.0, 1.0).T
-
-
-def _natural(now: Factors) -> FloatArray:
-    """Return the weights of the statistics at each node: (arms, nodes, 2)."""
-    center, scale = now.location[:, None] + now.slope[:, None] * NODES, now.spread[:, None]
-    if now.residual == "normal":
-        precision = np.exp(-2.0 * scale)
-        return np.stack([center * precision, np.broadcast_to(-0.5 * precision, center.shape)], axis=2)
-    total = np.exp(-scale)
-    return np.stack([total / (1.0 + np.exp(-center)), total / (1.0 + np.exp(center))], axis=2)
-
-
-def _slopes(now: Factors) -> FloatArray:
-    """Return how those weights move with the center and the spread: (arms, nodes, 2 parameters, 2 weights)."""
-    natural = _natural(now)
-    if now.residual == "normal":
-        precision = -2.0 * natural[..., 1]
-        center = np.stack([precision, 0.0 * precision], axis=2)
-        return np.stack([center, -2.0 * natural], axis=2)
-    both = natural.prod(axis=2) / natural.sum(axis=2)
-    return np.stack([np.stack([both, -both], axis=2), -natural], axis=2)
-
-
-def prior_weights(now: Factors) -> FloatArray:
-    """Return the distribution of the logit at each node of the difficulty, (arms, nodes, grid)."""
-    logarithm = _natural(now) @ STATISTICS[now.residual]
-    prior: FloatArray = np.exp(logarithm - logarithm.max(axis=2, keepdims=True))
-    prior /= prior.sum(axis=2, keepdims=True)
-    return prior
+        if total - before < DONE * likelihood.shape[1]:
+            break
+        before = total
+        now = _regress(prior * (share.transpose(0, 2, 1) @ likelihood))
+    return now
 
 
 def posterior_weights(outcomes: Outcomes, factors: Factors) -> FloatArray:
     """Return the posterior of the logit of each cell's rate given the results of all arms, (prompts, arms, grid)."""
-    likelihood, prior = _likelihood(outcomes), prior_weights(factors)
+    likelihood, prior = _likelihood(outcomes), _prior(factors)
     _, share = _shares(likelihood, prior)
     weight: FloatArray = (likelihood * (share @ prior)).transpose(1, 0, 2)
     weight /= weight.sum(axis=2, keepdims=True)
@@ -233,3 +130,31 @@ def _likelihood(outcomes: Outcomes) -> FloatArray:
     logarithm = -right * np.logaddexp(0.0, -GRID) - wrong * np.logaddexp(0.0, GRID)
     scaled: FloatArray = np.exp(logarithm - logarithm.max(axis=2, keepdims=True))
     return scaled
+
+
+def _prior(factors: Factors) -> FloatArray:
+    """Return the distribution of the logit at each node of the difficulty, (arms, nodes, grid)."""
+    center = factors.location[:, None] + factors.slope[:, None] * NODES
+    logarithm = -0.5 * ((GRID - center[:, :, None]) / factors.spread[:, None, None]) ** 2
+    prior: FloatArray = np.exp(logarithm - logarithm.max(axis=2, keepdims=True))
+    prior /= prior.sum(axis=2, keepdims=True)
+    return prior
+
+
+def _regress(moment: FloatArray) -> Factors:
+    """Regress the logit on the difficulty for each arm, with a weak pull to slope 1.5 and the usual spread.
+
+    ``moment`` is the expected number of prompts at each node and logit, (arms, nodes, grid).
+    """
+    at_node, at_logit = moment.sum(axis=2), moment.sum(axis=1)
+    mass = at_node.sum(axis=1)
+    mean_node, mean_logit = at_node @ NODES / mass, at_logit @ GRID / mass
+    node = NODES - mean_node[:, None]
+    logit = GRID - mean_logit[:, None]
+    crossed = ((moment @ GRID) * node).sum(axis=1) - mean_logit * (at_node * node).sum(axis=1)
+    square = (at_node * node**2).sum(axis=1)
+    slope = (crossed + 1.5) / (square + 1.0)
+    rest = (at_logit * logit**2).sum(axis=1) - 2.0 * slope * crossed + slope**2 * square
+    usual = (rest.sum() + 1.0) / (mass.sum() + 1.0)
+    spread = np.sqrt(np.maximum((rest + LIKE_OTHERS * usual) / (mass + LIKE_OTHERS), 0.04))
+    return Factors(location=mean_logit - slope * mean_node, slope=slope, spread=spread)
