@@ -92,7 +92,7 @@ def rows(quick: bool) -> list[Row]:
         for name in results[0]:
             by_name.setdefault(name, []).append([each[name] for each in results])
     errors = {name: np.abs(np.array(value) - truths[:, None]) for name, value in by_name.items()}
-    table = joint_rows([name for name, _ in found.values()], draws, truths)
+    table = joint_rows([name for name, _ in found.values()], draws, [counts for _, counts in found.values()], truths)
     table.append(_row("alone, at 10,000: error, chosen on others", label, _held_out(errors), None, began))
     table += [_row("alone, at 10,000: mean error", name, float(errors[name].mean()), None, began) for name in PLAIN]
     table += _sets(errors["exponentiated power law"], [name for name, _ in found.values()], began)

@@ -14,6 +14,7 @@ from coinfer.solver.program import FloatArray, IntArray
 
 P = TypeVar("P")
 FOLDS = 5
+REPEATS = 4
 
 
 def claim_by_cross_fitting(
@@ -23,16 +24,21 @@ def claim_by_cross_fitting(
     *,
     by: Literal["samples", "prompts"] = "prompts",
     folds: int = FOLDS,
+    repeats: int = REPEATS,
     level: float = LEVEL,
     scored_prompts: int | None = None,
     seed: int = 0,
 ) -> Claimed:
     """Plan on all folds but one, score on that one, and average.
 
-    The claim is of plans made on a share of (folds - 1) / folds of the data: rarely better than that of all. Folds are
-    not independent, since each is used to plan for the others. ``by`` samples corrects the variance for that as Nadeau
-    and Bengio (Machine Learning 52, 2003) do; ``by`` prompts does not, since there a plan seldom hangs on one fold:
-    where it does (six identical options), 95 % covers about 80 %.
+    ``by`` samples: the claim is the mean score of plans made on a share of (folds - 1) / folds of the data, rarely
+    better than that of all. Folds are not independent, since each is used to plan for the others; the variance is
+    corrected for that as Nadeau and Bengio (Machine Learning 52, 2003) do.
+
+    ``by`` prompts: the claim is of the plan made on all, so it starts from its score on those; what fold plans score
+    less on the fold left out than on their own prompts is taken off (Efron, JASA 78, 1983: the optimism). A plan that
+    no fold changes loses nothing, and plans that differ in what they spend are not averaged. The optimism counts as
+    one standard error more: it is known from few changes of plan.
 
     Parameters
     ----------
@@ -48,6 +54,8 @@ def claim_by_cross_fitting(
         other prompts, and its interval holds the difference between prompts.
     folds
         Parts, at least 2.
+    repeats
+        With ``by`` prompts: times that the prompts are parted anew, at least 1.
     scored_prompts
         With ``by`` prompts: the value will be measured on so many others; absent: the interval is for the mean over all
         prompts of the kind.
@@ -67,13 +75,35 @@ def claim_by_cross_fitting(
         share = 1.0 / folds + 1.0 / (folds - 1)  # each prompt's pick rests on the folds that score the other picks
         variance = float(scores.var(axis=0, ddof=1).sum()) * share / count**2
     else:
-        order = np.random.default_rng(seed).permutation(count)
-        scores = np.empty(count)
-        for held in np.array_split(order, folds):
-            scores[held] = _scored(plan, score, outcomes.only(np.setdiff1d(order, held)), outcomes.only(held))
+        scores = _scored(plan, score, outcomes, outcomes)
+        optimism = _optimism(outcomes, plan, score, folds=folds, repeats=repeats, seed=seed)
         share = 1.0 / count + (0.0 if scored_prompts is None else 1.0 / scored_prompts)
-        variance = float(scores.var(ddof=1)) * share
+        variance = float(scores.var(ddof=1)) * share + optimism**2
+        return claimed(
+            float(scores.mean()) - optimism, variance, level=level, basis=f"score less the optimism of {folds} folds"
+        )
     return claimed(float(scores.mean()), variance, level=level, basis=f"planned and scored on {folds} folds of {by}")
+
+
+def _optimism(
+    outcomes: Outcomes,
+    plan: Callable[[Outcomes], P],
+    score: Callable[[P, Outcomes], FloatArray],
+    *,
+    folds: int,
+    repeats: int,
+    seed: int,
+) -> float:
+    """Return how much better plans score on the prompts that they were made on than on the fold left out."""
+    count, random, lost = len(outcomes.prompts), np.random.default_rng(seed), 0.0
+    for _ in range(repeats):
+        order = random.permutation(count)
+        for held in np.array_split(order, folds):
+            rest = outcomes.only(np.setdiff1d(order, held))
+            made = plan(rest)
+            own, other = (_scored(lambda _: made, score, rest, part).mean() for part in (rest, outcomes.only(held)))
+            lost += float(own - other) * len(held)
+    return lost / (count * repeats)
 
 
 def sample_folds(outcomes: Outcomes, folds: int, *, seed: int) -> list[tuple[Outcomes, Outcomes]]:

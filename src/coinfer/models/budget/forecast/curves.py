@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coinfer.models.budget.curves.gamma import log_survival
 from coinfer.solver.program import FloatArray, IntArray
@@ -34,6 +35,15 @@ class Curve:
     failing: FloatArray
     first_passed: FloatArray
     unpassed: FloatArray
+
+    def only(self, points: NDArray[np.bool_]) -> Curve:
+        """Return some of the points."""
+        return Curve(
+            samples=self.samples[points],
+            failing=self.failing[points],
+            first_passed=self.first_passed[points],
+            unpassed=self.unpassed[points],
+        )
 
 
 def failing(successes: IntArray, samples: IntArray, budgets: IntArray) -> FloatArray:

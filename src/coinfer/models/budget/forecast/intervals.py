@@ -24,8 +24,9 @@ from coinfer.solver.program import FloatArray, IntArray
 
 TEMPER = 3.0
 """Factor on the log-likelihood. Of 1, 2, 3, 4 and 6, the share of 90 % intervals that hold the coverage at 10,000 from
-30, 100, 300 and 1,000 samples is nearest to 90 % with 2 or 3, whichever of the 12 Pythia MATH and CodeContests series
-is left out; with 3 it is 86 to 92 % at each of the four (benchmarks/budget_forecast_rows.py)."""
+30, 100, 300 and 1,000 samples is nearest to 90 % with 2 or 3 when one of the 12 Pythia MATH and CodeContests series is
+left out, and with 4 for one of them; with 3 it is 86 to 92 % at each of the four
+(benchmarks/budget_forecast_rows.py)."""
 MIDDLE = 30.0
 """The number of samples at which the grid states the level, where level and exponent are least bound together."""
 LEVELS = np.linspace(-4.0, 3.5, 60)
