@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coinfer.models.budget.parts import Amount, Arm, Option, PosteriorMenus
-from coinfer.models.budget.posterior import columns, worst
+from coinfer.models.budget.posterior import columns, until_right, worst
 from coinfer.records import Matrix
 
 
@@ -70,3 +70,26 @@ def test_what_is_paid_once_is_paid_once_and_never_for_nothing() -> None:
 def test_the_worst_case_is_all_samples() -> None:
     """An option that may stop early can still take all its samples."""
     assert worst(menus(9.0, 1.0, stop=True, once=5.0), options(4)[0], ("usd", "s")).tolist() == [[13.0], [1.0]]
+
+
+@given(stop=st.booleans(), count=st.integers(1, 6), alpha=st.floats(2.5, 8.0), beta=st.floats(0.5, 20.0))
+@settings(max_examples=8, deadline=None)
+def test_repeating_an_option_until_right_costs_what_simulated_prompts_take(
+    stop: bool, count: int, alpha: float, beta: float
+) -> None:
+    """All rounds of a prompt share its rate: the mean cost over drawn prompts is the one of the menu."""
+    random = np.random.default_rng(5)
+    rate = random.beta(alpha, beta, 200_000)
+    tries = random.geometric(rate)
+    rounds = -(-tries // count)
+    drawn = tries if stop else rounds * count
+    paid = 1.5 * 2.0 * drawn + 7.0 * rounds
+    found = until_right(menus(alpha, beta, stop=stop, once=7.0, scale=1.5), options(count), ("usd", "s"), 0, 1)
+    assert abs(found[0, 0, 0] - paid.mean()) < 6.0 * paid.std() / len(paid) ** 0.5
+    assert abs(found[1, 0, 0] - rounds.mean()) < 6.0 * rounds.std() / len(rounds) ** 0.5
+
+
+def test_an_option_that_draws_nothing_or_has_no_mean_number_of_tries_never_ends() -> None:
+    """No samples, or alpha at most 1: the cost until right is infinite."""
+    assert np.isinf(until_right(menus(2.0, 1.0, stop=True), options(0), ("usd", "s"), 0, 1)).all()
+    assert np.isinf(until_right(menus(1.0, 1.0, stop=True), options(4), ("usd", "s"), 0, 1)).all()

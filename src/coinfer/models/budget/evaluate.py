@@ -10,7 +10,7 @@ import numpy as np
 from coinfer.errors import Plain, ProblemError
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
-from coinfer.models.budget.formulate import BLOCK_ROWS, charged, limit_left, menu_block, stratum_name
+from coinfer.models.budget.formulate import BLOCK_ROWS, charged, limit_left, menu_block, pass_block, stratum_name
 from coinfer.models.budget.parts import TableMenus
 from coinfer.models.budget.posterior import worst
 from coinfer.models.budget.validate import LARGEST
@@ -103,8 +103,7 @@ def evaluate(problem: BudgetProblem, decision: BudgetDecision) -> BudgetEvaluati
     value, cost, violations = _chosen(problem, taken)
     copies = taken[:, 2].astype(np.float64)
     if problem.objective == "cost_of_pass":
-        tries = 1.0 / np.where(value > 0.0, value, np.inf)
-        cost, value = cost * tries, np.ones_like(value)
+        value = np.ones_like(value)
     spent = cost * copies
     by_option = np.zeros((options, len(resources)))
     for r in range(len(resources)):
@@ -146,23 +145,21 @@ def _chosen(problem: BudgetProblem, taken: IntArray) -> tuple[FloatArray, FloatA
     """Return value (entries,) and cost (resources, entries) of one prompt of each entry, and what is not on a menu."""
     value, cost = np.empty(len(taken)), np.empty((len(problem.resources), len(taken)))
     violations: list[str] = []
+    until_right = problem.objective == "cost_of_pass"
     for start in range(0, problem.rows, BLOCK_ROWS):
         stop = min(start + BLOCK_ROWS, problem.rows)
         first, last = np.searchsorted(taken[:, 0], [start, stop])
-        own = menu_block(problem, start, stop)
+        own = (pass_block if until_right else menu_block)(problem, start, stop)
         row, option = taken[first:last, 0] - start, taken[first:last, 1]
         value[first:last] = own.value[row, option]
         cost[:, first:last] = own.cost[:, row, option]
         there = own.present[row, option]
-        if problem.objective == "cost_of_pass":
-            there = there & (value[first:last] > 0.0)
         if not there.all():
             at = int(np.argmin(there))
             name = problem.options[int(option[at])].name
             where = stratum_name(problem, start + int(row[at]))
-            violations.append(
-                f"option {name!r} is not on the menu of stratum {where}, or too slow for its latency class"
-            )
+            why = "or is not right in a finite number of tries" if until_right else "or too slow for its latency class"
+            violations.append(f"option {name!r} is not on the menu of stratum {where}, {why}")
     return value, cost, violations
 
 

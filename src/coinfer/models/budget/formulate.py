@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from coinfer.errors import Infeasible
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.parts import TableMenus
-from coinfer.models.budget.posterior import columns
+from coinfer.models.budget.posterior import columns, until_right
 from coinfer.models.exact import exact
 from coinfer.solver.knapsack.program import Block, FormulaMenus, MultipleChoiceKnapsack
 from coinfer.solver.program import FloatArray, IntArray
 
 FLOOR = "value_floor"
 """Name of the program's resource that keeps the floor."""
+ROUNDING = Fraction(5, 10**13)
+"""Relative: how much further than it is written a limit of more than twelve digits may reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,6 +69,25 @@ def menu_block(problem: BudgetProblem, start: int, stop: int) -> MenuBlock:
     return MenuBlock(value=value, cost=cost, present=present, copies=copies)
 
 
+def pass_block(problem: BudgetProblem, start: int, stop: int) -> MenuBlock:
+    """Return the menus where each prompt is tried until it is right: costs are those of all its tries.
+
+    In a table that is cost / value (arXiv 2504.13359, equation 2): tries of a prompt are independent, each with the
+    chance that the table says. In posteriors they share a rate that is uncertain, see
+    :func:`coinfer.models.budget.posterior.until_right`. Options whose cost is not finite are not present.
+    """
+    own, menus = menu_block(problem, start, stop), problem.menus
+    if isinstance(menus, TableMenus):
+        right = own.value > 0.0
+        with np.errstate(over="ignore"):
+            cost = own.cost / np.where(right, own.value, 1.0)
+        present = own.present & right
+    else:
+        cost, present = until_right(menus, problem.options, problem.resources, start, stop), own.present
+    present = present & np.isfinite(cost).all(axis=0)
+    return MenuBlock(value=own.value, cost=np.where(present, cost, 0.0), present=present, copies=own.copies)
+
+
 def charged(problem: BudgetProblem, resource: str) -> float:
     """Return what finding out the strata takes of a resource over all prompts; 0 where that is not charged."""
     information = problem.information
@@ -78,9 +100,22 @@ def charged(problem: BudgetProblem, resource: str) -> float:
 def limit_left(problem: BudgetProblem, index: int) -> float:
     """Return what the information leaves of a budget. A quota of an endpoint does not pay for information."""
     budget = problem.budgets[index]
-    if budget.endpoint is not None:
-        return budget.limit
-    return float(exact(budget.limit) - exact(charged(problem, budget.resource)))
+    before = 0.0 if budget.endpoint is not None else charged(problem, budget.resource)
+    return _meant(exact(budget.limit) - exact(before))
+
+
+def _meant(limit: Fraction) -> float:
+    """Return the shortest decimal within :data:`ROUNDING` above a limit.
+
+    Limits that were computed, 0.7999999999999999 or a mean over three prompts, are met by the decimals that they mean;
+    one of up to twelve digits is that already.
+    """
+    for places in range(13):
+        unit = 10**places
+        short = Fraction(-(-limit.numerator * unit // limit.denominator), unit)
+        if short - limit <= ROUNDING * abs(limit):
+            return float(short)
+    return float(limit)
 
 
 def formulate(problem: BudgetProblem) -> MultipleChoiceKnapsack:
@@ -104,7 +139,7 @@ def formulate(problem: BudgetProblem) -> MultipleChoiceKnapsack:
             )
     limits = [limit_left(problem, i) for i in range(len(problem.budgets))]
     if problem.value_floor is not None:
-        limits.append(-float(exact(problem.value_floor) * problem.prompts))
+        limits.append(_meant(-exact(problem.value_floor) * problem.prompts))
     limits = limits or [np.inf]  # nothing is limited: one resource that nothing takes
     _check_present(problem)
     menus = FormulaMenus(
@@ -116,8 +151,12 @@ def formulate(problem: BudgetProblem) -> MultipleChoiceKnapsack:
     return MultipleChoiceKnapsack(menus=menus, budget=np.array(limits, dtype=np.float64))
 
 
+def _own_block(problem: BudgetProblem, start: int, stop: int) -> MenuBlock:
+    return (pass_block if problem.objective == "cost_of_pass" else menu_block)(problem, start, stop)
+
+
 def _block(problem: BudgetProblem, start: int, stop: int) -> Block:
-    own = menu_block(problem, start, stop)
+    own = _own_block(problem, start, stop)
     resources = problem.resources
     value, present = own.value, own.present
     sheets = [own.cost[resources.index(budget.resource)] for budget in problem.budgets]
@@ -130,12 +169,7 @@ def _block(problem: BudgetProblem, start: int, stop: int) -> Block:
         sheets.append(np.zeros_like(value))
     if problem.objective != "value":
         assert problem.minimise is not None  # noqa: S101  # the problem was validated
-        gain = -own.cost[resources.index(problem.minimise)]
-        if problem.objective == "cost_of_pass":
-            present = present & (value > 0.0)
-            rate = np.where(present, value, 1.0)
-            gain, sheets = gain / rate, [sheet / rate for sheet in sheets]
-        value = gain
+        value = -own.cost[resources.index(problem.minimise)]
     if not present.all():
         value = np.where(present, value, -np.inf)
     cost = sheets[0][None] if len(sheets) == 1 else np.array(sheets).reshape(len(sheets), *value.shape)
@@ -148,12 +182,20 @@ def _check_present(problem: BudgetProblem) -> None:
     if not timed and problem.objective != "cost_of_pass":
         return
     for start in range(0, problem.rows, BLOCK_ROWS):
-        own = menu_block(problem, start, min(start + BLOCK_ROWS, problem.rows))
-        usable = own.present & (own.value > 0.0) if problem.objective == "cost_of_pass" else own.present
-        if not usable.any(axis=1).all():
-            row = start + int(np.argmin(usable.any(axis=1)))
-            why = "is in time for its latency class" if own.present[row - start].sum() == 0 else "is ever right"
-            raise Infeasible(f"no option of stratum {stratum_name(problem, row)} {why}")
+        stop = min(start + BLOCK_ROWS, problem.rows)
+        usable = _own_block(problem, start, stop).present.any(axis=1)
+        if not usable.all():
+            row = start + int(np.argmin(usable))
+            raise Infeasible(f"no option of stratum {stratum_name(problem, row)} {_why_none(problem, row)}")
+
+
+def _why_none(problem: BudgetProblem, row: int) -> str:
+    own = menu_block(problem, row, row + 1)
+    if not own.present.any():
+        return "is in time for its latency class"
+    if isinstance(problem.menus, TableMenus) or not (own.value[own.present] > 0.0).any():
+        return "is ever right"
+    return "has a finite cost of a pass: the mean number of tries exists only where an arm's alpha is above 1"
 
 
 BLOCK_ROWS = 2**15

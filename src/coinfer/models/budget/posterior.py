@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from coinfer.models.budget.curves.passes import expected_rounds, expected_tries
 from coinfer.models.budget.parts import Arm, Option, PosteriorMenus
 from coinfer.solver.program import FloatArray
 
@@ -59,6 +60,37 @@ def _turned(
             if arm.sample_s is not None:
                 seconds[i] = arm.sample_s * (scale * min(count, 1) if arm.parallel else scaled)
     return value, cost, seconds
+
+
+def until_right(
+    menus: PosteriorMenus, options: tuple[Option, ...], resources: tuple[str, ...], start: int, stop: int
+) -> FloatArray:
+    r"""Return what every option takes in expectation if it is repeated until a sample is right.
+
+    All rounds of a prompt share its rate, so it is :math:`E[1 / (1-(1-p)^k)]` rounds of k samples; one that stops at
+    the first right sample draws :math:`E[1/p]` of them.
+
+    Returns
+    -------
+    FloatArray
+        (resources, strata, options); infinite where an option draws nothing, or the mean number of rounds does not
+        exist (alpha at most 1).
+    """
+    alpha, beta = menus.alpha.array[start:stop], menus.beta.array[start:stop]
+    cost = np.full((len(resources), stop - start, len(options)), np.inf)
+    place = {arm.name: index for index, arm in enumerate(menus.arms)}
+    for i, option in enumerate(options):
+        index, count = place[option.arm or ""], int(option.samples or 0)
+        if not count:
+            continue
+        arm, a, b = menus.arms[index], alpha[:, index], beta[:, index]
+        rounds = expected_rounds(a, b, count)
+        drawn = expected_tries(a, b) if arm.stop_on_success else count * rounds
+        scale = np.ones(len(a)) if menus.scale is None else menus.scale.array[start:stop, index]
+        finite, each, once = np.isfinite(rounds), _per_sample(arm, resources), _cost(arm, resources, count)
+        for r in range(len(resources)):
+            cost[r, finite, i] = each[r] * (drawn * scale)[finite] + once[r] * rounds[finite]
+    return cost
 
 
 def worst(menus: PosteriorMenus, option: Option, resources: tuple[str, ...]) -> FloatArray:

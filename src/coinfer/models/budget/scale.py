@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,8 @@ DIGITS = (0, 3, 6, 9, 12)
 LARGEST_SUM = 2.0**52
 """Sums of whole numbers below this are exact in float64."""
 BLOCK_ROWS = 2**15
+ROUNDING = 4e-13
+"""Relative: what a limit is raised by where its numbers are no short decimals; less than what an evaluation allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,7 +26,8 @@ class Scaled:
     Attributes
     ----------
     program
-        Value and cost of each resource times their factors.
+        Value and cost of each resource times their factors. A limit on numbers that are no short decimals is raised by
+        :data:`ROUNDING`: a choice that meets it to the last digit is not lost to the rounding of its sum.
     value_factor, cost_factor
         Powers of ten; 1 where the numbers are no short decimals, or are whole as they are.
     """
@@ -60,9 +63,20 @@ def scale(program: MultipleChoiceKnapsack) -> Scaled:
             for place, most in zip(digits, largest, strict=True)
         ]
     )
-    if (factors == 1.0).all():
-        return Scaled(program=program, value_factor=1.0, cost_factor=np.ones(resources))
-    return Scaled(program=_times(program, factors), value_factor=float(factors[0]), cost_factor=factors[1:])
+    limits = [
+        _limit(limit, factor, place)
+        for limit, factor, place in zip(program.budget.tolist(), factors[1:].tolist(), digits[1:], strict=True)
+    ]
+    made = program if (factors == 1.0).all() else _times(program, factors)
+    return Scaled(
+        program=replace(made, budget=np.array(limits)), value_factor=float(factors[0]), cost_factor=factors[1:]
+    )
+
+
+def _limit(limit: float, factor: float, place: int) -> float:
+    if not np.isfinite(limit) or place == 0:  # none, or of numbers that are whole as they are
+        return limit
+    return float(exact(limit) * int(factor)) if factor != 1.0 else limit + ROUNDING * abs(limit)
 
 
 def _times(program: MultipleChoiceKnapsack, factors: FloatArray) -> MultipleChoiceKnapsack:
@@ -82,10 +96,8 @@ def _times(program: MultipleChoiceKnapsack, factors: FloatArray) -> MultipleChoi
             )
         return Block(value=value, cost=cost, copies=block.copies)
 
-    limits = zip(program.budget.tolist(), factors[1:], strict=True)
-    budget = np.array([float(exact(limit) * int(f)) if np.isfinite(limit) else limit for limit, f in limits])
     made = FormulaMenus(rows=menus.rows, options=menus.options, resources=menus.resources, formula=formula)
-    return MultipleChoiceKnapsack(menus=made, budget=budget)
+    return MultipleChoiceKnapsack(menus=made, budget=program.budget)
 
 
 def _whole(numbers: FloatArray, digits: int) -> bool:

@@ -14,6 +14,11 @@ def certificate_value(problem: BudgetProblem, program_value: float) -> float:
     return program_value if problem.objective == "value" else 0.0 - program_value
 
 
+def capped(problem: BudgetProblem, bound: float) -> float:
+    """Return a bound of the program that is no better than a cost of 0: nothing takes less than nothing."""
+    return bound if problem.objective == "value" else min(bound, 0.0)
+
+
 def used(problem: BudgetProblem, evaluation: BudgetEvaluation) -> tuple[OptionUse, ...]:
     """Return the options that are used."""
     return tuple(

@@ -16,7 +16,7 @@ from coinfer.models.budget.formulate import formulate
 from coinfer.models.budget.scale import Scaled, scale
 from coinfer.planner.budget.alternatives import alternatives
 from coinfer.planner.budget.document import RECOMPUTED_BUDGET, BudgetCertificate, BudgetPlan
-from coinfer.planner.budget.figures import certificate_value, spends, used
+from coinfer.planner.budget.figures import capped, certificate_value, spends, used
 from coinfer.planner.budget.integer import solve_by
 from coinfer.planner.budget.interval import interval
 from coinfer.planner.budget.wording import clash, remarks
@@ -129,14 +129,16 @@ def _certificate(
 ) -> BudgetCertificate:
     """State value, bound and standing; what the proof shows is re-derived here, by the checker's code."""
     value = evaluation.objective
-    claimed = result.bound / scaled.value_factor
+    claimed = capped(problem, result.bound / scaled.value_factor)
     if proof is not None and proof.core_bound is not None:
         plain = msgspec.structs.replace(proof, core_bound=None)
         alone = shown_by(program, plain).bound
-        if alone is not None and alone - value <= TOLERANCE * abs(value):  # the prices are proof enough
+        if alone is not None and capped(problem, alone) - value <= TOLERANCE * abs(
+            value
+        ):  # the prices are proof enough
             proof = plain
     shown = None if proof is None else shown_by(program, proof)
-    verified = None if shown is None or shown.bound is None else max(shown.bound, value)
+    verified = None if shown is None or shown.bound is None else max(capped(problem, shown.bound), value)
     bound = verified if verified is not None else (max(claimed, value) if np.isfinite(claimed) else None)
     closed = bound is not None and bound - value <= TOLERANCE * abs(value)
     if verified is None or shown is None:

@@ -14,7 +14,7 @@ from coinfer.models.budget.evaluate import BudgetEvaluation, evaluate
 from coinfer.models.budget.formulate import formulate
 from coinfer.planner.budget.alternatives import figures, mean_program
 from coinfer.planner.budget.document import RECOMPUTED_BUDGET, BudgetPlan
-from coinfer.planner.budget.figures import certificate_value, spends, used
+from coinfer.planner.budget.figures import capped, certificate_value, spends, used
 from coinfer.planner.budget.interval import interval
 from coinfer.planner.budget.wording import remarks
 from coinfer.planner.claims import Claim, Verification
@@ -135,7 +135,7 @@ def _check_bound(problem: BudgetProblem, plan: BudgetPlan, value: float) -> tupl
     shown = None if certificate.proof is None else shown_by(formulate(problem), certificate.proof)
     if shown is not None and shown.bound is None:
         raise CertificateError("certificate.proof: its core does not show what it says")
-    bound = None if shown is None else shown.bound
+    bound = None if shown is None or shown.bound is None else capped(problem, shown.bound)
     if bound is not None and value > bound + MARGIN * abs(value):
         raise CertificateError(f"certificate.value: {value!r} is more than the {bound!r} that the prices allow")
     bound = None if bound is None else max(bound, value)

@@ -10,6 +10,7 @@ from coinfer.models.budget.economics.cost_of_pass import PassFrontier, pass_fron
 from coinfer.models.budget.economics.essentialness import Essential, by_model, essentialness, pass_essentialness
 from coinfer.models.budget.economics.exchange import ALL, ExchangeRow, exchange_table
 from coinfer.models.budget.formulate import formulate, menu_block
+from coinfer.models.budget.parts import PosteriorMenus
 from coinfer.planner.budget.wording import quantity, worth
 from coinfer.planner.report.element import Element, named, tag
 from coinfer.planner.report.parts import note, section, table
@@ -51,7 +52,10 @@ def _frontier(problem: BudgetProblem, found: PassFrontier, resource: str) -> Ele
             [named(name), named(problem.options[option].name) if option >= 0 else "nobody", _amount(cost, resource)]
             for name, option, cost in zip(names, found.option.tolist(), found.cost.tolist(), strict=True)
         ]
-    mean = "no mean: some prompts are never right" if found.mean is None else quantity(found.mean, resource)
+    none = "no mean: some prompts are never right"
+    if isinstance(problem.menus, PosteriorMenus):
+        none = "no mean: some prompts may take tries without end (alpha at most 1)"
+    mean = none if found.mean is None else quantity(found.mean, resource)
     rows.append([tag("strong", "all prompts"), "the frontier", mean])
     return table("Cost of a pass (arXiv 2504.13359)", ("Stratum", "Cheapest option", f"{resource} for a pass#"), rows)
 

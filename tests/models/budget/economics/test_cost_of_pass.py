@@ -18,7 +18,6 @@ from coinfer.models.budget.economics.cost_of_pass import (
     NOBODY,
     cost_of_pass,
     expected_cost_of_pass,
-    expected_tries,
     gains_of_adding,
     pass_frontier,
     problem_costs,
@@ -59,17 +58,6 @@ def test_impossible_costs_and_chances_are_refused(cost: float, value: float) -> 
     """A negative cost and a chance outside 0..1 are an error."""
     with pytest.raises(ProblemError):
         cost_of_pass(cost, value)
-
-
-@pytest.mark.parametrize(("alpha", "beta"), [(3.0, 2.0), (4.5, 30.0), (2.5, 0.5)])
-def test_expected_tries_are_the_mean_of_one_over_p(alpha: float, beta: float) -> None:
-    """The closed form is the integral of 1/p under the posterior, and more than one over its mean."""
-    from scipy.integrate import quad
-    from scipy.stats import beta as law
-
-    integral, _ = quad(lambda p: law.pdf(p, alpha, beta) / p, 0.0, 1.0, limit=200)
-    assert float(expected_tries(alpha, beta)) == pytest.approx(integral, rel=1e-6)
-    assert float(expected_tries(alpha, beta)) > (alpha + beta) / alpha
 
 
 def test_expected_cost_is_infinite_up_to_one_success() -> None:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from coinfer.errors import Plain, ProblemError
+from coinfer.models.budget.curves.passes import expected_tries
 from coinfer.models.budget.data import BudgetProblem
-from coinfer.models.budget.formulate import menu_block
+from coinfer.models.budget.formulate import menu_block, pass_block
 from coinfer.solver.program import FloatArray, IntArray
 
 FALLBACK = -1
@@ -49,22 +50,6 @@ def cost_of_pass(cost: ArrayLike, value: ArrayLike) -> FloatArray:
         found = np.divide(spent, right, out=np.full(spent.shape, np.inf), where=right > 0.0)
     unknown = np.isnan(spent) | np.isnan(right)
     return np.where(unknown, np.nan, found)
-
-
-def expected_tries(alpha: ArrayLike, beta: ArrayLike) -> FloatArray:
-    r"""Return :math:`E[1/p] = (\alpha + \beta - 1) / (\alpha - 1)` for p ~ Beta, broadcast.
-
-    Infinite for :math:`\alpha \le 1`: so much weight near p = 0 that the mean number of tries does not exist, however
-    many samples were right on average. It is never less than :math:`1 / E[p]`, which is what the mean rate suggests.
-
-    >>> expected_tries([3.0, 1.0], [1.0, 1.0]).tolist()
-    [1.5, inf]
-    """
-    a, b = np.broadcast_arrays(np.asarray(alpha, dtype=np.float64), np.asarray(beta, dtype=np.float64))
-    if not ((a > 0.0) & (b > 0.0)).all():
-        raise ProblemError("alpha", expected="parameters above 0", found=Plain("another number"))
-    found: FloatArray = np.divide(a + b - 1.0, a - 1.0, out=np.full(a.shape, np.inf), where=a > 1.0)
-    return found
 
 
 def expected_cost_of_pass(cost: ArrayLike, alpha: ArrayLike, beta: ArrayLike) -> FloatArray:
@@ -183,5 +168,6 @@ def problem_costs(problem: BudgetProblem, resource: str) -> tuple[FloatArray, Fl
     block = menu_block(problem, 0, problem.rows)
     if block.value.max() > 1.0 + _ROUNDING:
         raise ProblemError("menus.value", expected="chances in 0..1", found=float(block.value.max()))
-    cost = cost_of_pass(block.cost[problem.resources.index(resource)], np.minimum(block.value, 1.0))
+    own = pass_block(problem, 0, problem.rows)
+    cost = np.where(own.present, own.cost[problem.resources.index(resource)], np.inf)
     return np.where(block.present, cost, np.nan), block.copies.astype(np.float64)
