@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinfer import jsonfile
+from coinfer.errors import InputError, Plain
 from coinfer.records import ArrayReference, Matrix, Record
 
 MOST_INLINE_NUMBERS = 20_000
@@ -29,7 +32,7 @@ FORMATS = (
 def write(path: str | os.PathLike[str], record: Any, *, most_inline: int = MOST_INLINE_NUMBERS) -> Path | None:
     """Write ``record`` as JSON; matrices with more than ``most_inline`` numbers go to ``NAME.npz`` beside it.
 
-    The arrays are written first, so that the JSON file never names what is not there. An array is stored in the
+    The arrays are in place first, so that the JSON file never names what is not there. An array is stored in the
     smallest number format that loses nothing.
 
     Returns
@@ -42,21 +45,47 @@ def write(path: str | os.PathLike[str], record: Any, *, most_inline: int = MOST_
     InputError
         If a file cannot be written.
     """
-    file = Path(path)
-    found: dict[str, Matrix] = {}
-    _collect(record, "", found, most_inline)
-    if not found:
-        jsonfile.write(file, record)
-        return None
-    beside = file.with_suffix(".npz")
-    with jsonfile.atomic(beside) as temporary:
-        arrays = {name: _smallest(matrix.array) for name, matrix in found.items()}
-        with temporary.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-        with temporary.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    jsonfile.write(file, _referring(record, "", set(found), beside.name, digest))
+    return write_all([(path, record)], most_inline=most_inline)[0]
+
+
+def write_all(
+    records: Sequence[tuple[str | os.PathLike[str], Any]], *, most_inline: int = MOST_INLINE_NUMBERS
+) -> list[Path | None]:
+    """Write several records as :func:`write` does, or none of them where one cannot be written.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written, or two records would have the same file.
+    """
+    files = [Path(path) for path, _ in records]
+    found: list[dict[str, Matrix]] = [{} for _ in records]
+    for (_, record), own in zip(records, found, strict=True):
+        _collect(record, "", own, most_inline)
+    beside = [file.with_suffix(".npz") if own else None for file, own in zip(files, found, strict=True)]
+    taken = [file.resolve() for file in (*files, *beside) if file is not None]
+    if len(set(taken)) < len(taken):
+        twice = next(file for file in taken if taken.count(file) > 1)
+        raise InputError(str(twice), expected="a file of its own for each output", found=Plain("one for two"))
+    with ExitStack() as stack:  # what is entered last is in place first
+        texts = [stack.enter_context(jsonfile.atomic(file)) for file in files]
+        arrays = [None if file is None else stack.enter_context(jsonfile.atomic(file)) for file in beside]
+        for (_, record), own, text, temporary, file in zip(records, found, texts, arrays, beside, strict=True):
+            written = record
+            if temporary is not None and file is not None:
+                written = _referring(record, "", set(own), file.name, _save(temporary, own))
+            text.write_text(jsonfile.to_text(written), encoding="utf-8")
     return beside
+
+
+def _save(file: Path, found: dict[str, Matrix]) -> str:
+    """Write arrays, and return the digest of the file."""
+    with file.open("wb") as stream:
+        np.savez_compressed(
+            stream, allow_pickle=False, **{name: _smallest(matrix.array) for name, matrix in found.items()}
+        )
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _collect(value: Any, name: str, found: dict[str, Matrix], most: int) -> None:

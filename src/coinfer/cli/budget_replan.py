@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def execute(arguments: argparse.Namespace, problem: BudgetProblem) -> int:
     """Run this verb for a budget."""
-    from coinfer import arrayfile, jsonfile
+    from coinfer import jsonfile
     from coinfer.cli.budget import print_plan
     from coinfer.errors import InputError, Plain
     from coinfer.models.budget.imports import read_outcomes
@@ -38,9 +38,7 @@ def execute(arguments: argparse.Namespace, problem: BudgetProblem) -> int:
         engine=arguments.engine,
         limits=common.limits_from(arguments),
     )
-    for path, record in ((arguments.output_problem, made.problem), (arguments.output, made.plan)):
-        if path is not None:
-            arrayfile.write(path, record)
+    common.write_both(arguments, made.problem, made.plan)
     if arguments.json:
         common.print_json(
             {

@@ -71,6 +71,14 @@ def limits_from(arguments: argparse.Namespace) -> Limits:
     )
 
 
+def write_both(arguments: argparse.Namespace, problem: Any, plan: Any) -> None:
+    """Write a new problem and its plan where that is asked for: both or neither."""
+    from coinfer import arrayfile
+
+    asked = ((arguments.output_problem, problem), (arguments.output, plan))
+    arrayfile.write_all([(path, record) for path, record in asked if path is not None])
+
+
 def print_json(value: Any) -> None:
     """Print one JSON object on standard output."""
     print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))

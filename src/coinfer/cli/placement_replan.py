@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def execute(arguments: argparse.Namespace, problem: PlacementProblem) -> int:
     """Run this verb for a placement."""
-    from coinfer import arrayfile, jsonfile
+    from coinfer import jsonfile
     from coinfer.cli.placement import print_plan
     from coinfer.errors import InputError, Plain
     from coinfer.planner.placement.document import PlacementPlan
@@ -55,9 +55,7 @@ def execute(arguments: argparse.Namespace, problem: PlacementProblem) -> int:
             limits=common.limits_from(arguments),
             on_progress=on_progress,
         )
-    for path, record in ((arguments.output_problem, made.problem), (arguments.output, made.plan)):
-        if path is not None:
-            arrayfile.write(path, record)
+    common.write_both(arguments, made.problem, made.plan)
     if arguments.json:
         common.print_json(
             {

@@ -94,9 +94,7 @@ def _selection(arguments: argparse.Namespace, problem: SelectionProblem) -> int:
             limits=common.limits_from(arguments),
             on_progress=on_progress,
         )
-    for path, record in ((arguments.output_problem, made.problem), (arguments.output, made.plan)):
-        if path is not None:
-            jsonfile.write(path, record)
+    common.write_both(arguments, made.problem, made.plan)
     if arguments.json:
         common.print_json(
             {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import msgspec
+import numpy as np
 from hypothesis import strategies as st
 
 from coinfer.models.budget.data import BudgetProblem
@@ -201,3 +203,17 @@ def _allowed(problem: BudgetProblem, menus: TableMenus, i: int, j: int) -> bool:
 def without_information(problem: BudgetProblem) -> BudgetProblem:
     """Return the problem with nothing charged."""
     return msgspec.structs.replace(problem, information=None)
+
+
+def larger(rows: int = 40, columns: int = 6, seed: int = 0, **fields: Any) -> BudgetProblem:
+    """Return a problem with decimals of three places and a budget that binds; ``fields`` replace its own."""
+    random = np.random.default_rng(seed)
+    value = np.sort(random.integers(0, 1000, size=(rows, columns)), axis=1) / 1000.0
+    cost = np.sort(random.integers(0, 5000, size=(rows, columns)), axis=1) / 1000.0
+    given_fields: dict[str, Any] = {
+        "name": "larger",
+        "options": tuple(Option(name=f"option {i}") for i in range(columns)),
+        "menus": TableMenus(value=Matrix(value), cost=(Cost(resource="usd", amount=Matrix(cost)),)),
+        "budgets": (Budget(resource="usd", limit=round(float(cost.mean() * rows * 0.6), 2)),),
+    }
+    return BudgetProblem(**{**given_fields, **fields})

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -22,21 +21,7 @@ from coinfer.planner.plan import read_plan
 from coinfer.planner.verify import verify
 from coinfer.records import Matrix
 from coinfer.solver.limits import Limits
-from coinfer.testing.budget import budget_problems, enumerate_optimum, posterior_problems
-
-
-def larger(rows: int = 40, columns: int = 6, seed: int = 0, **fields: Any) -> BudgetProblem:
-    """Return a problem with decimals of three places and a budget that binds."""
-    random = np.random.default_rng(seed)
-    value = np.sort(random.integers(0, 1000, size=(rows, columns)), axis=1) / 1000.0
-    cost = np.sort(random.integers(0, 5000, size=(rows, columns)), axis=1) / 1000.0
-    given_fields: dict[str, Any] = {
-        "name": "larger",
-        "options": tuple(Option(name=f"option {i}") for i in range(columns)),
-        "menus": TableMenus(value=Matrix(value), cost=(Cost(resource="usd", amount=Matrix(cost)),)),
-        "budgets": (Budget(resource="usd", limit=round(float(cost.mean() * rows * 0.6), 2)),),
-    }
-    return BudgetProblem(**{**given_fields, **fields})
+from coinfer.testing.budget import budget_problems, enumerate_optimum, larger, posterior_problems
 
 
 @given(problem=budget_problems())
@@ -199,6 +184,20 @@ LIES: list[tuple[str, Any]] = [
     ("alternatives.1.spend", lambda v: v * 3.0),
     ("alternatives.1.prompts.0", lambda v: v + 1),
     ("alternatives.0.options.0", "another"),
+    ("alternatives.0.bound", lambda v: v - 1e-3),
+    ("alternatives.0.bound", None),
+    ("alternatives.0.prices", [0.1, 0.1]),
+    ("alternatives.0.prices.0", -1.0),
+    ("alternatives.0.options", []),
+    ("alternatives.1.what", "same_budgets"),
+    ("alternatives.1.bound", lambda v: v * 2.0),
+    ("alternatives", []),
+    ("alternatives", lambda v: v[:1]),
+    ("certificate.claims.0.method", "looked at closely"),
+    ("certificate.claims.2.method", "a proof"),
+    ("certificate.claims.2.standing", "claimed"),
+    ("engine", " "),
+    ("seconds", -1.0),
     ("notes", ["all is well"]),
     ("decision.taken.0", [0, 5, 1]),
     ("decision.taken.0", [0, 0, 2]),

@@ -16,6 +16,10 @@ RECOMPUTED_BUDGET = (
 """What planner and checker both derive from the problem alone, whatever the engine says."""
 
 
+Question = Literal["same_budgets", "same_value"]
+"""What a plan that treats all prompts alike is asked for."""
+
+
 class BudgetCertificate(Record, frozen=True, kw_only=True):
     """How good the decision is, and the evidence.
 
@@ -86,25 +90,31 @@ class OptionUse(Record, frozen=True, kw_only=True):
 
 
 class Alternative(Record, frozen=True, kw_only=True):
-    """A decision that does not tell prompts apart, for comparison; its figures are re-computed by ``verify``.
+    """The best that does not tell prompts apart, for comparison; all of it is re-derived by ``verify``.
 
     Attributes
     ----------
     what
-        ``same_budgets``: the best that was found within the budgets. ``same_value``: the cheapest that was found, in
-        the resource of the first budget, for at least the plan's value.
+        ``same_budgets``: the best within the budgets. ``same_value``: the cheapest, in the resource of the first
+        budget, for at least the plan's value.
+    prices
+        One for each limit, as in a proof: they show ``bound``; or, without one, that no choice keeps every limit.
+    bound
+        No choice that treats all prompts alike is better: the objective, or for ``same_value`` the spend.
     options, prompts
-        How many prompts get which option, whoever they are.
+        Of a choice: how many prompts get which option, whoever they are. Absent: none was found, or none exists.
     value
-        Its objective, as in the certificate.
+        Objective of that choice, as in the certificate; it is within a few prompts of ``bound``.
     spend
-        What it takes of the resource of the first budget.
+        What that choice takes of the resource of the first budget.
     """
 
-    what: Literal["same_budgets", "same_value"]
-    options: tuple[str, ...]
-    prompts: tuple[int, ...]
-    value: float
+    what: Question
+    prices: tuple[float, ...]
+    bound: float | None = None
+    options: tuple[str, ...] = ()
+    prompts: tuple[int, ...] = ()
+    value: float | None = None
     spend: float | None = None
 
 
@@ -146,7 +156,7 @@ class BudgetPlan(Document, frozen=True, kw_only=True, tag_field="kind", tag="bud
     used
         The options that are used, in the order of the problem.
     alternatives
-        What could be had without telling prompts apart.
+        What could be had without telling prompts apart; absent where there is one stratum, or no option that all have.
     interval
         Absent where the menus say nothing of their own uncertainty.
     notes

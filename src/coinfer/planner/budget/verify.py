@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 
 import msgspec
 import numpy as np
@@ -12,8 +13,8 @@ from coinfer.errors import CertificateError, PlanMismatch, ProblemError
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.evaluate import BudgetEvaluation, evaluate
 from coinfer.models.budget.formulate import formulate
-from coinfer.planner.budget.alternatives import figures, mean_program
-from coinfer.planner.budget.document import RECOMPUTED_BUDGET, BudgetPlan
+from coinfer.planner.budget.alternatives import Comparison, comparisons, figures, stated_bound
+from coinfer.planner.budget.document import RECOMPUTED_BUDGET, Alternative, BudgetPlan
 from coinfer.planner.budget.figures import capped, certificate_value, spends, used
 from coinfer.planner.budget.interval import interval
 from coinfer.planner.budget.wording import remarks
@@ -52,9 +53,9 @@ def verify(problem: BudgetProblem, plan: BudgetPlan) -> Verification:
     value = certificate_value(problem, found.objective)
     _same("certificate.value", plan.certificate.value, value)
     _check_figures(problem, plan, found)
-    _check_alternatives(problem, plan)
+    _check_alternatives(problem, plan, found.objective)
     bound, claim = _check_bound(problem, plan, found.objective)
-    _check_wording(plan)
+    _check_wording(plan, claim)
     shown = None if bound is None else certificate_value(problem, bound)
     proven = bound is not None and bound - found.objective <= TOLERANCE * abs(found.objective)
     return Verification(claims=(*RECOMPUTED_BUDGET, claim), value=value, bound=shown, proven=proven)
@@ -98,35 +99,49 @@ def _same_record(where: str, stated: Record, derived: Record) -> None:
             raise CertificateError(f"{where}.{field}: the plan says {theirs!r}; re-computed it is {mine!r}")
 
 
-def _check_alternatives(problem: BudgetProblem, plan: BudgetPlan) -> None:
-    """Re-compute what the comparisons are worth and take, and that they keep what they say they keep."""
-    mean = mean_program(problem) if plan.alternatives else None
-    if plan.alternatives and mean is None:
-        raise CertificateError("alternatives: no option is in every stratum")
-    names = {option.name: i for i, option in enumerate(problem.options)}
-    for i, other in enumerate(plan.alternatives):
+def _check_alternatives(problem: BudgetProblem, plan: BudgetPlan, value: float) -> None:
+    """Re-derive the comparisons: all that there must be, their bounds, and choices that are as good as those."""
+    asked = comparisons(problem, value)
+    if [each.what for each in plan.alternatives] != [each.what for each in asked]:
+        raise CertificateError(f"alternatives: expected {', '.join(each.what for each in asked) or 'none'}")
+    for i, (other, question) in enumerate(zip(plan.alternatives, asked, strict=True)):
         where = f"alternatives[{i}]"
-        if mean is None or len(other.options) != len(other.prompts) or not set(other.options) <= set(names):
-            raise CertificateError(f"{where}: expected options of the problem, each with its prompts")
-        prompts = np.zeros(len(names))
-        for name, number in zip(other.options, other.prompts, strict=True):
-            prompts[names[name]] += number
-        if (prompts < 0).any() or prompts.sum() != problem.prompts:
-            raise CertificateError(f"{where}.prompts: expected {problem.prompts} in all; found {prompts.sum():.0f}")
-        block = mean.menus.block(0, 1)
-        if (prompts[~(block.value[0] > -np.inf)] > 0.0).any():
-            raise CertificateError(f"{where}: an option that not every stratum has")
-        value, spend = figures(problem, mean, prompts)
-        _same(f"{where}.value", other.value, value)
-        if (spend is None) != (other.spend is None):
-            raise CertificateError(f"{where}.spend: expected exactly where there is a budget")
-        if spend is not None and other.spend is not None:
-            _same(f"{where}.spend", other.spend, spend)
-        taken = np.where(prompts > 0.0, block.cost[:, 0], 0.0) @ prompts
-        over = taken > mean.budget + MARGIN * np.maximum(np.abs(mean.budget), 1.0)
-        short = other.what == "same_value" and value < plan.certificate.value * (1.0 - MARGIN)
-        if over[1 if other.what == "same_value" else 0 :].any() or short:
-            raise CertificateError(f"{where}: does not keep the limits that {other.what!r} says")
+        try:
+            shown = question.shown(other.prices, infeasible=other.bound is None)
+        except CertificateError as error:
+            raise CertificateError(f"{where}: {error}") from None
+        if other.bound is None or shown.bound is None:
+            if not shown.infeasible or other.options or other.value is not None or other.spend is not None:
+                raise CertificateError(f"{where}: without a bound, the prices must show that no choice is possible")
+            continue
+        _same(f"{where}.bound", other.bound, stated_bound(problem, other.what, shown.bound))
+        _check_choice(where, problem, other, question, shown.bound)
+
+
+def _check_choice(where: str, problem: BudgetProblem, other: Alternative, asked: Comparison, bound: float) -> None:
+    """Check the choice of a comparison, where it has one."""
+    names = {option.name: i for i, option in enumerate(problem.options)}
+    if len(other.options) != len(other.prompts) or not set(other.options) <= set(names):
+        raise CertificateError(f"{where}: expected options of the problem, each with its prompts")
+    if not other.options:
+        if other.value is not None or other.spend is not None:
+            raise CertificateError(f"{where}: has a value or a spend, and no choice that they are of")
+        return
+    prompts = np.zeros(len(names))
+    for name, number in zip(other.options, other.prompts, strict=True):
+        prompts[names[name]] += number
+    if min(other.prompts) < 1 or prompts.sum() != problem.prompts:
+        raise CertificateError(f"{where}.prompts: expected {problem.prompts} in all; found {prompts.sum():.0f}")
+    if not asked.keeps_limits(prompts):
+        raise CertificateError(f"{where}: does not keep the limits that {other.what!r} says, or the common menu")
+    if not asked.close(prompts, bound):
+        raise CertificateError(f"{where}: is not the best that treats all prompts alike")
+    value, spend = figures(problem, asked.mean, prompts)
+    if other.value is None or (spend is None) != (other.spend is None):
+        raise CertificateError(f"{where}: expected a value, and a spend exactly where there is a budget")
+    _same(f"{where}.value", other.value, value)
+    if spend is not None and other.spend is not None:
+        _same(f"{where}.spend", other.spend, spend)
 
 
 def _check_bound(problem: BudgetProblem, plan: BudgetPlan, value: float) -> tuple[float | None, Claim]:
@@ -147,18 +162,25 @@ def _check_bound(problem: BudgetProblem, plan: BudgetPlan, value: float) -> tupl
     if certificate.bound is not None:
         _no_stronger("certificate.bound", problem, certificate.bound, value, value)
     if stated is None or stated.standing == "claimed":
-        return bound, Claim(what="bound", standing="claimed", method=stated.method if stated else plan.engine)
+        return bound, Claim(what="bound", standing="claimed", method=plan.engine)
     if bound is None or shown is None or certificate.bound is None:
         raise CertificateError("certificate.claims: the bound is called verified, but there is no proof of it")
     _no_stronger("certificate.bound", problem, certificate.bound, bound, value)
     return bound, Claim(what="bound", standing="verified", method=shown.method)
 
 
-def _check_wording(plan: BudgetPlan) -> None:
+def _check_wording(plan: BudgetPlan, bound: Claim) -> None:
     """Check that status, limit and claims say what the numbers say."""
     certificate = plan.certificate
-    if sorted(claim.what for claim in certificate.claims) != ["bound", "feasibility", "objective"]:
-        raise CertificateError("certificate.claims: feasibility, objective and bound must each have one standing")
+    for stated, mine in zip_longest(certificate.claims, (*RECOMPUTED_BUDGET, bound)):
+        if stated != mine:
+            found = "nothing more" if stated is None else f"{stated.what!r} {stated.standing} by {stated.method!r}"
+            expected = "nothing more" if mine is None else f"{mine.what!r} {mine.standing} by {mine.method!r}"
+            raise CertificateError(f"certificate.claims: the plan says {found}; found here is {expected}")
+    if not plan.engine.strip() or not plan.engine.isprintable():
+        raise CertificateError(f"engine: expected a name; found {plan.engine!r}")
+    if not 0.0 <= plan.seconds < math.inf:
+        raise CertificateError(f"seconds: expected a number of at least 0; found {plan.seconds!r}")
     value = certificate.value
     apart = None if certificate.bound is None else abs(certificate.bound - value)
     closed = apart is not None and apart <= TOLERANCE * abs(value)
@@ -177,6 +199,6 @@ def _same(where: str, stated: float, derived: float) -> None:
 def _no_stronger(where: str, problem: BudgetProblem, stated: float, proven: float, value: float) -> None:
     """Refuse a stated limit that is tighter than the one that was proven."""
     own = stated if problem.objective == "value" else -stated
-    if own < proven - MARGIN * abs(value) * 1e-3:
+    if not own >= proven - MARGIN * abs(value) * 1e-3:
         shown = certificate_value(problem, proven)
         raise CertificateError(f"{where}: the plan says {stated!r}; what is shown is {shown!r}")

@@ -8,8 +8,8 @@ import numpy as np
 
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.formulate import charged, limit_left
-from coinfer.models.budget.parts import TableMenus
-from coinfer.planner.budget.document import BudgetPlan, Spend
+from coinfer.models.budget.parts import Information, TableMenus
+from coinfer.planner.budget.document import Alternative, BudgetPlan, Spend
 from coinfer.planner.claims import Verification
 from coinfer.planner.units import SPACE, amount, count, digits, percent
 from coinfer.solver.certificate.knapsack import KnapsackProof
@@ -120,34 +120,63 @@ def information(problem: BudgetProblem) -> str:
         return f"{words}; it cannot be bought, so this is a limit, not a plan to run."
     if not costs:
         return f"{words}; it costs nothing."
-    charge = "charged to the budgets" if known.charged else "NOT charged to the budgets"
-    return f"{words}; {' and '.join(costs)} for a prompt, {charge}."
+    return f"{words}; {' and '.join(costs)} for a prompt, {_charge(problem, known)}."
+
+
+def _charge(problem: BudgetProblem, known: Information) -> str:
+    """Say what pays for the information."""
+    if not known.charged:
+        return "NOT charged to the budgets"
+    resources = {each.resource for each in known.cost}
+    limited = resources & {budget.resource for budget in problem.budgets if budget.endpoint is None}
+    told = []
+    if limited:
+        told.append("charged to the budgets" if limited == resources else f"{_listed(limited)} charged to its budget")
+    if problem.minimise in resources:
+        told.append(f"to be added to the {NAMES.get(problem.minimise, problem.minimise)} above")
+    return ", ".join(told) or "which no budget limits"
+
+
+def _listed(names: set[str]) -> str:
+    return " and ".join(sorted(names))
 
 
 def gain(plan: BudgetPlan, problem: BudgetProblem) -> str | None:
-    """Say what telling prompts apart gains; nothing where all are alike."""
-    parts = []
-    for other in plan.alternatives:
-        if other.what == "same_budgets":
-            apart = plan.certificate.value + _charged(problem) - other.value
-            better = apart if problem.objective == "value" else -apart
-            share = "" if other.value == 0.0 else f", {percent(better / abs(other.value), signed=True)}"
-            parts.append(f"{worth(problem, other.value)} within the same budgets{share} by telling them apart")
-        elif other.spend is not None:
-            budget, mine = problem.budgets[0], plan.spend[0].expected
-            ratio = f", {other.spend / mine:.2f} times as much as this plan" if mine > 0.0 else ""
-            parts.append(f"{quantity(other.spend, budget.resource)} for the same value{ratio}")
+    """Say what telling prompts apart gains over the proven best without; nothing where all are alike."""
+    parts = [_compared(other, plan, problem) for other in plan.alternatives]
     if not parts:
         return None
-    told = f"Treating all prompts alike would give {'; or need '.join(parts)}."
+    told = f"Treating all prompts alike would {'; or '.join(parts)}."
     same = plan.alternatives[0]
-    worse = (
-        same.value > plan.certificate.value
-        if problem.objective == "value"
-        else same.value < plan.certificate.value + _charged(problem)
-    )
-    dear = worse and same.what == "same_budgets" and problem.information is not None
+    better = None if same.value is None else _better(problem, plan, same.value)
+    dear = better is not None and better < 0.0 and problem.information is not None
     return f"{told} Finding out more about them does not pay here." if dear else told
+
+
+def _compared(other: Alternative, plan: BudgetPlan, problem: BudgetProblem) -> str:
+    """Say what one comparison gives. Its bound is what counts: a choice is off it by some prompts at most."""
+    if other.bound is None:
+        return "break a limit" if other.what == "same_budgets" else "not reach that value within the other limits"
+    found = other.value if other.what == "same_budgets" else other.spend
+    close = found is not None and abs(other.bound - found) <= 1e-3 * abs(found)
+    if other.what == "same_budgets":
+        change = _better(problem, plan, other.bound) * (1.0 if problem.objective == "value" else -1.0)
+        share = "" if other.bound == 0.0 else f", {percent(change / abs(other.bound), signed=True)}"
+        if close and found is not None:
+            return f"give {worth(problem, found)} within the same budgets{share} by telling them apart"
+        least = "at most" if problem.objective == "value" else "at best"
+        return f"give {least} {worth(problem, other.bound)} within the same budgets{share} by telling them apart"
+    budget, mine = problem.budgets[0], plan.spend[0].expected
+    ratio = f", {other.bound / mine:.2f} times as much as this plan" if mine > 0.0 else ""
+    least = "" if close else "at least "
+    spend = found if close and found is not None else other.bound
+    return f"need {least}{quantity(spend, budget.resource)} for the same value{ratio}"
+
+
+def _better(problem: BudgetProblem, plan: BudgetPlan, other: float) -> float:
+    """Return by how much a plan is better than another value of the objective, what information takes included."""
+    apart = plan.certificate.value + _charged(problem) - other
+    return apart if problem.objective == "value" else -apart
 
 
 def _charged(problem: BudgetProblem) -> float:

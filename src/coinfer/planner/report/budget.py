@@ -75,9 +75,9 @@ def _decision(problem: BudgetProblem, plan: BudgetPlan) -> Element:
     for spend in plan.spend[:2]:
         limit = "no limit" if spend.limit is None else f"of {quantity(spend.limit, spend.resource)}"
         tiles.append((f"Expected {spend.resource}", quantity(spend.expected, spend.resource), limit))
-    need = next((each for each in plan.alternatives if each.what == "same_value" and each.spend is not None), None)
-    if need is not None and need.spend is not None and plan.spend[0].expected > 0.0:
-        ratio = need.spend / plan.spend[0].expected
+    need = next((each for each in plan.alternatives if each.what == "same_value"), None)
+    if need is not None and need.bound is not None and plan.spend[0].expected > 0.0:
+        ratio = need.bound / plan.spend[0].expected
         words = f"of {plan.spend[0].resource} for the same value, all prompts alike"
         tiles.append(("Without telling prompts apart", f"{ratio:.2f} times", words))
     closed = plan.certificate.limit is None
