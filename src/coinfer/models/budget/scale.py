@@ -60,7 +60,7 @@ def scale(program: MultipleChoiceKnapsack) -> Scaled:
     factors = np.array(
         [
             10.0 ** DIGITS[place] if place < len(DIGITS) and most * 10.0 ** DIGITS[place] < LARGEST_SUM else 1.0
-            for place, most in zip(digits, largest, strict=True)
+            for place, most in zip(digits, largest.tolist(), strict=True)
         ]
     )
     limits = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from coinfer.models.budget.data import BudgetProblem
-from coinfer.models.budget.formulate import charged, limit_left
+from coinfer.models.budget.formulate import charged
 from coinfer.models.budget.parts import Information, TableMenus
 from coinfer.planner.budget.document import Alternative, BudgetPlan, Spend
 from coinfer.planner.claims import Verification
@@ -254,8 +254,9 @@ def clash(problem: BudgetProblem, program: MultipleChoiceKnapsack, proof: Knapsa
         )
         if index < len(problem.budgets):
             spent = quantity(least, problem.budgets[index].resource)
-            left = limit_left(problem, index)
-            inside = "" if left == problem.budgets[index].limit else " after the information is paid for"
+            budget = problem.budgets[index]
+            paid = budget.endpoint is None and charged(problem, budget.resource) > 0.0
+            inside = " after the information is paid for" if paid else ""
             return f"the cheapest options together take {spent}, more than {names[0]}{inside}"
         return f"the best options reach a mean value of {digits(-least / problem.prompts, 6)}, less than {names[0]}"
     return f"no choice keeps {' and '.join(names)} together (shown by prices)"
