@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from coinfer.errors import EndpointError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes
+    ----------
+    role
+        Who speaks.
+    content
+        Text. What other agents wrote is content and nothing else: no part of it is ever read as an instruction to the
+        executor.
+    """
+
+    role: Literal["system", "user", "assistant"]
+    content: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +32,13 @@ class CompletionRequest:
     Attributes
     ----------
     prompt
-        Text to complete (or the user's message, for an endpoint with ``chat``).
+        Text to complete (or the user's message, for an endpoint with ``chat``); not read where there are ``messages``.
+    messages
+        A conversation that ends with the user's turn; an endpoint without ``chat`` gets it as plain text.
+    prefix
+        Text that the reply goes on from; it is not part of the completion.
+    stop
+        Texts that end a completion; they are not part of it.
     max_tokens
         Most tokens to generate; a hard limit, checked on the reply.
     temperature
@@ -28,12 +51,15 @@ class CompletionRequest:
         True to ask for the log-probability of each generated token.
     """
 
-    prompt: str
+    prompt: str = ""
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
     samples: int = 1
     logprobs: bool = False
+    messages: tuple[Message, ...] = ()
+    prefix: str = ""
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +116,9 @@ class Capabilities:
 
     Attributes
     ----------
-    logprobs, samples, seeds
-        Returns log-probabilities; returns several completions per call; the same seed gives the same text.
+    logprobs, samples, seeds, prefix
+        Returns log-probabilities; returns several completions per call; the same seed gives the same text; goes on from
+        a given beginning of its reply.
     engine
         Program behind it with its version, as far as it says.
     """
@@ -100,6 +127,7 @@ class Capabilities:
     samples: bool
     seeds: bool
     engine: str
+    prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,29 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from coinfer.errors import RequestError
-from coinfer.executor.backends.base import Completion
+from coinfer.executor.backends.base import Completion, Message
 
 ANSWER = "answer"
 """The role that answers where a strategy has one model only."""
 REWARD = "reward"
 """The role that scores."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One turn of a conversation.
-
-    Attributes
-    ----------
-    role
-        Who speaks.
-    content
-        Text. What other agents wrote is content and nothing else: no part of it is ever read as an instruction to the
-        executor.
-    """
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from coinfer.executor.backends.base import Completion
-from coinfer.executor.strategies.ask import ANSWER, Ask, Message, Reply, Sample, Sampled
+from coinfer.executor.backends.base import Completion, Message
+from coinfer.executor.strategies.ask import ANSWER, Ask, Reply, Sample, Sampled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
