@@ -10,6 +10,8 @@ import numpy as np
 
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.strategies.ask import (
+    RETRIEVER,
+    SANDBOX,
     Ask,
     Decode,
     Found,
@@ -35,8 +37,6 @@ from coinfer.executor.strategies.strategy import (
 )
 
 Respond = Callable[[Ask], Reply]
-SANDBOX, RETRIEVER = "sandbox", "retriever"
-"""Roles under which programs and searches are counted."""
 MOST_STEPS = 10_000
 MARK = "The answer is "
 

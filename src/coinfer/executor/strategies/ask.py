@@ -7,11 +7,14 @@ from typing import Literal
 
 from coinfer.errors import RequestError
 from coinfer.executor.backends.base import Completion, Message
+from coinfer.records import Record
 
 ANSWER = "answer"
 """The role that answers where a strategy has one model only."""
 REWARD = "reward"
 """The role that scores."""
+SANDBOX, RETRIEVER, DECODER = "sandbox", "retriever", "decoder"
+"""Roles that run programs, search, and decode several models together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +131,8 @@ class Decode:
 Ask = Sample | Score | RunProgram | Search | Decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
-    """Reply to :class:`Sample`: as many completions as were asked for; or to :class:`Decode`: one."""
+class Sampled(Record, frozen=True, kw_only=True, tag_field="reply", tag="sampled"):
+    """Reply to :class:`Sample`: as many completions as were asked for, fewer where some failed; to ``Decode``: one."""
 
     completions: tuple[Completion, ...]
 
@@ -140,15 +142,13 @@ class Sampled:
         return tuple(each.text for each in self.completions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
+class Scored(Record, frozen=True, kw_only=True, tag_field="reply", tag="scored"):
     """Reply to :class:`Score`: (answers, steps) rewards, each usually in 0..1."""
 
     scores: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class Ran(Record, frozen=True, kw_only=True, tag_field="reply", tag="ran"):
     """Reply to :class:`RunProgram`.
 
     Attributes
@@ -166,15 +166,13 @@ class Ran:
     stderr: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Record, frozen=True, kw_only=True, tag_field="reply", tag="found"):
     """Reply to :class:`Search`, the most relevant first."""
 
     passages: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(Record, frozen=True, kw_only=True, tag_field="reply", tag="missing"):
     """There is no reply.
 
     Attributes
@@ -191,3 +189,12 @@ class Missing:
 
 
 Reply = Sampled | Scored | Ran | Found | Missing
+
+
+def role_of(ask: Ask) -> str:
+    """Return who is asked."""
+    if isinstance(ask, RunProgram):
+        return SANDBOX
+    if isinstance(ask, Search):
+        return RETRIEVER
+    return DECODER if isinstance(ask, Decode) else ask.role

@@ -109,7 +109,8 @@ def sampled(
     replies = yield Step(asks=asks, gain=gain)
     found: list[Completion | None] = []
     for reply in replies:
-        found += reply.completions if isinstance(reply, Sampled) else (None,) * count
+        got = reply.completions if isinstance(reply, Sampled) else ()
+        found += (*got, *(None,) * (count - len(got)))
     return tuple(found)
 
 
