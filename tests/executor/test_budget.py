@@ -34,7 +34,7 @@ def test_no_interleaving_passes_a_cap(calls: list[tuple[int, int, int]], tokens:
                 return
             for _ in range(turns):
                 await asyncio.sleep(0)
-                assert ledger._fits(ledger._with_aside(ledger.spent))
+                assert ledger._fits(ledger.spent.plus(ledger._held))
             await ledger.settle(number, Amount(calls=1, tokens=min(spent, feared), usd=0.125))
             assert ledger.spent.tokens <= tokens
             assert ledger.spent.calls <= requests

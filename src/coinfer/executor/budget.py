@@ -20,12 +20,15 @@ class Amount(Record, frozen=True, kw_only=True):
         Calls sent, retries among them.
     tokens
         Tokens generated.
+    prompt_tokens
+        Tokens read, as endpoints count them; where one does not say, what was set aside.
     energy_j, usd
         Energy and money.
     """
 
     calls: int = 0
     tokens: int = 0
+    prompt_tokens: int = 0
     energy_j: float = 0.0
     usd: float = 0.0
 
@@ -34,8 +37,19 @@ class Amount(Record, frozen=True, kw_only=True):
         return Amount(
             calls=self.calls + other.calls,
             tokens=self.tokens + other.tokens,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             energy_j=self.energy_j + other.energy_j,
             usd=self.usd + other.usd,
+        )
+
+    def less(self, other: Amount) -> Amount:
+        """Return the difference."""
+        return Amount(
+            calls=self.calls - other.calls,
+            tokens=self.tokens - other.tokens,
+            prompt_tokens=self.prompt_tokens - other.prompt_tokens,
+            energy_j=self.energy_j - other.energy_j,
+            usd=self.usd - other.usd,
         )
 
 
@@ -88,6 +102,7 @@ class Ledger:
         self._started_s = clock() - elapsed_s
         self.spent = spent
         self._aside: dict[int, Amount] = {}
+        self._held = Amount()  # the sum of what is set aside, kept so that a thousand calls at once stay cheap
         self._changed = asyncio.Condition()
 
     @property
@@ -111,22 +126,19 @@ class Ledger:
             while True:
                 if self.remaining_s() <= 0.0 or not self._fits(self.spent.plus(need)):
                     return False
-                if self._fits(self._with_aside(self.spent).plus(need)):
+                if self._fits(self.spent.plus(self._held).plus(need)):
                     self._aside[number] = need
+                    self._held = self._held.plus(need)
                     return True
                 await self._changed.wait()
 
     async def settle(self, number: int, actual: Amount) -> None:
         """Replace what was set aside for a call by what it cost."""
         async with self._changed:
-            del self._aside[number]
+            held = self._held.less(self._aside.pop(number))
+            self._held = held if self._aside else Amount()  # no rounding is carried on
             self.spent = self.spent.plus(actual)
             self._changed.notify_all()
-
-    def _with_aside(self, amount: Amount) -> Amount:
-        for aside in self._aside.values():
-            amount = amount.plus(aside)
-        return amount
 
     def _fits(self, total: Amount) -> bool:
         pairs = (

@@ -1,0 +1,211 @@
+"""Who serves the asks of sessions: language models behind endpoints, and whatever else a strategy needs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from coinfer.errors import EndpointError, Plain, RequestError
+from coinfer.executor.backends.base import Backend, CompletionRequest
+from coinfer.executor.budget import Amount
+from coinfer.executor.strategies.ask import Ask, Found, Reply, Sample, Sampled, Search
+from coinfer.executor.strategies.strategy import Need
+
+PROMPT_OVERHEAD_TOKENS = 256
+"""What a chat template may add to a prompt; a token is at least one byte of the text itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A reply with what it cost.
+
+    Attributes
+    ----------
+    reply
+        What the session gets.
+    charged
+        What the call cost.
+    seconds
+        How long it took.
+    """
+
+    reply: Reply
+    charged: Amount
+    seconds: float
+
+
+class Provider(Protocol):
+    """Serves the asks of one role. Implementations are safe for concurrent calls."""
+
+    @property
+    def offers(self) -> frozenset[Need]:
+        """What it can do."""
+        ...
+
+    @property
+    def concurrency(self) -> int:
+        """Calls that may run at once."""
+        ...
+
+    def parts(self, ask: Ask) -> tuple[Ask, ...]:
+        """Cut an ask into calls: one where the endpoint gives several completions per call, else one for each."""
+        ...
+
+    def worst(self, ask: Ask) -> Amount:
+        """Return the most that a call can cost."""
+        ...
+
+    async def serve(self, ask: Ask, *, seed: int) -> Served:
+        """Make a call; raises :class:`RetryableError` or :class:`EndpointError`, never anything else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPrice:
+    """What tokens cost at an endpoint, US dollars each; and its power while it works, watts; 0 where nothing is paid.
+
+    Attributes
+    ----------
+    prompt_usd, output_usd
+        For one token read, and one generated.
+    power_w
+        Declared power: energy is power times seconds where no counter measures it.
+    """
+
+    prompt_usd: float = 0.0
+    output_usd: float = 0.0
+    power_w: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("prompt_usd", "output_usd", "power_w"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise RequestError(f"price.{name}", expected="a finite number, at least 0", found=getattr(self, name))
+
+
+class LanguageModel:
+    """A language model behind a backend.
+
+    Parameters
+    ----------
+    backend
+        The endpoint.
+    price
+        What its tokens cost.
+    offers
+        As probed; ``completions`` always.
+    several
+        Whether one call gives several completions of a prompt, which is then read and billed once.
+    concurrency
+        Calls that it serves at once.
+    timeout_s
+        Longest time of a call: with a declared power, it bounds the energy.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        price: TokenPrice | None = None,
+        offers: frozenset[Need] = frozenset(),
+        several: bool = True,
+        concurrency: int = 4,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self._backend, self._price = backend, price or TokenPrice()
+        self._several, self._timeout_s = several, timeout_s
+        self.offers: frozenset[Need] = offers | {"completions"}
+        self.concurrency = concurrency
+
+    def parts(self, ask: Ask) -> tuple[Ask, ...]:
+        """Cut a sample into calls."""
+        sample = _sample(ask)
+        if self._several or sample.count == 1:
+            return (sample,)
+        return (replace(sample, count=1),) * sample.count
+
+    def worst(self, ask: Ask) -> Amount:
+        """Return all its output tokens, and its prompt at a token for each byte."""
+        sample = _sample(ask)
+        read = sum(len(each.content.encode(errors="replace")) for each in sample.messages)
+        read += len(sample.prefix.encode(errors="replace")) + PROMPT_OVERHEAD_TOKENS
+        written = sample.max_tokens * sample.count
+        return Amount(
+            calls=1,
+            tokens=written,
+            prompt_tokens=read,
+            energy_j=self._price.power_w * self._timeout_s,
+            usd=read * self._price.prompt_usd + written * self._price.output_usd,
+        )
+
+    async def serve(self, ask: Ask, *, seed: int) -> Served:
+        """Make one call and check what came back."""
+        sample = _sample(ask)
+        reply = await self._backend.complete(
+            CompletionRequest(
+                max_tokens=sample.max_tokens,
+                temperature=sample.temperature,
+                seed=seed,
+                samples=sample.count,
+                logprobs=sample.logprobs,
+                messages=sample.messages,
+                prefix=sample.prefix,
+                stop=sample.stop,
+            )
+        )
+        if len(reply.completions) != sample.count:
+            raise EndpointError(f"{len(reply.completions)} completions where {sample.count} were asked for")
+        most = max(each.output_tokens for each in reply.completions)
+        if most > sample.max_tokens:
+            raise EndpointError(f"{most} tokens where at most {sample.max_tokens} were allowed")
+        if sample.logprobs and any(each.logprobs is None for each in reply.completions):
+            raise EndpointError("no log-probabilities where they were asked for")
+        written = sum(each.output_tokens for each in reply.completions)
+        read = self.worst(sample).prompt_tokens if reply.prompt_tokens is None else reply.prompt_tokens
+        energy_j = self._price.power_w * reply.seconds if reply.energy_j is None else reply.energy_j
+        charged = Amount(
+            calls=1,
+            tokens=written,
+            prompt_tokens=read,
+            energy_j=energy_j,
+            usd=read * self._price.prompt_usd + written * self._price.output_usd,
+        )
+        return Served(reply=Sampled(completions=reply.completions), charged=charged, seconds=reply.seconds)
+
+
+class Retriever:
+    """A user's function that finds passages.
+
+    Parameters
+    ----------
+    search
+        Given a query and a number, returns passages, the most relevant first.
+    concurrency
+        Calls that it takes at once.
+    """
+
+    def __init__(self, search: Callable[[str, int], Awaitable[tuple[str, ...]]], *, concurrency: int = 4) -> None:
+        self._search = search
+        self.offers: frozenset[Need] = frozenset({"retriever"})
+        self.concurrency = concurrency
+
+    def parts(self, ask: Ask) -> tuple[Ask, ...]:
+        """Return the search itself."""
+        return (ask,)
+
+    def worst(self, ask: Ask) -> Amount:  # noqa: ARG002  # a search costs a call
+        """Return one call."""
+        return Amount(calls=1)
+
+    async def serve(self, ask: Ask, *, seed: int) -> Served:  # noqa: ARG002  # a search has no seed
+        """Search."""
+        if not isinstance(ask, Search):
+            raise RequestError("ask", expected="a search", found=Plain(type(ask).__name__))
+        passages = await self._search(ask.query, ask.count)
+        return Served(reply=Found(passages=tuple(passages)[: ask.count]), charged=Amount(calls=1), seconds=0.0)
+
+
+def _sample(ask: Ask) -> Sample:
+    if not isinstance(ask, Sample):
+        raise RequestError("ask", expected="a sample, of a language model", found=Plain(type(ask).__name__))
+    return ask
