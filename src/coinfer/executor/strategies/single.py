@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coinfer.executor.strategies.ask import ANSWER
 from coinfer.executor.strategies.session import Answer, Session, sampled, user
-from coinfer.executor.strategies.strategy import Prior, Prompt, StrategyOption, Usage
+from coinfer.executor.strategies.strategy import Prior, Prompt, Strategy, StrategyOption, Usage
 
 
 class Single:
@@ -36,3 +36,6 @@ class Single:
         if found is None:
             return Answer(text=None)
         return Answer(text=found.text, value=prompt.answer_of(found.text))
+
+
+STRATEGIES: tuple[Strategy, ...] = (Single(),)
