@@ -11,6 +11,7 @@ from coinfer.executor.backends.base import Backend, CompletionRequest
 from coinfer.executor.budget import Amount
 from coinfer.executor.strategies.ask import Ask, Found, Reply, Sample, Sampled, Search
 from coinfer.executor.strategies.strategy import Need
+from coinfer.records import Record
 
 PROMPT_OVERHEAD_TOKENS = 256
 """What a chat template may add to a prompt; a token is at least one byte of the text itself."""
@@ -61,8 +62,7 @@ class Provider(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenPrice:
+class TokenPrice(Record, frozen=True, kw_only=True):
     """What tokens cost at an endpoint, US dollars each; and its power while it works, watts; 0 where nothing is paid.
 
     Attributes
@@ -112,10 +112,21 @@ class LanguageModel:
         concurrency: int = 4,
         timeout_s: float = 60.0,
     ) -> None:
-        self._backend, self._price = backend, price or TokenPrice()
+        self._backend, self.price = backend, price or TokenPrice()
         self._several, self._timeout_s = several, timeout_s
         self.offers: frozenset[Need] = offers | {"completions"}
         self.concurrency = concurrency
+
+    def at(self, price: TokenPrice) -> LanguageModel:
+        """Return the same model at another price."""
+        return LanguageModel(
+            self._backend,
+            price=price,
+            offers=self.offers,
+            several=self._several,
+            concurrency=self.concurrency,
+            timeout_s=self._timeout_s,
+        )
 
     def parts(self, ask: Ask) -> tuple[Ask, ...]:
         """Cut a sample into calls."""
@@ -134,8 +145,8 @@ class LanguageModel:
             calls=1,
             tokens=written,
             prompt_tokens=read,
-            energy_j=self._price.power_w * self._timeout_s,
-            usd=read * self._price.prompt_usd + written * self._price.output_usd,
+            energy_j=self.price.power_w * self._timeout_s,
+            usd=read * self.price.prompt_usd + written * self.price.output_usd,
         )
 
     async def serve(self, ask: Ask, *, seed: int) -> Served:
@@ -162,13 +173,13 @@ class LanguageModel:
             raise EndpointError("no log-probabilities where they were asked for")
         written = sum(each.output_tokens for each in reply.completions)
         read = self.worst(sample).prompt_tokens if reply.prompt_tokens is None else reply.prompt_tokens
-        energy_j = self._price.power_w * reply.seconds if reply.energy_j is None else reply.energy_j
+        energy_j = self.price.power_w * reply.seconds if reply.energy_j is None else reply.energy_j
         charged = Amount(
             calls=1,
             tokens=written,
             prompt_tokens=read,
             energy_j=energy_j,
-            usd=read * self._price.prompt_usd + written * self._price.output_usd,
+            usd=read * self.price.prompt_usd + written * self.price.output_usd,
         )
         return Served(reply=Sampled(completions=reply.completions), charged=charged, seconds=reply.seconds)
 
