@@ -18,6 +18,8 @@ from coinfer.solver.program import FloatArray, IntArray
 
 FLOOR = "value_floor"
 """Name of the program's resource that keeps the floor."""
+LARGEST_PASS = 1e30
+"""Cost of a pass beyond which an option counts as never right."""
 ROUNDING = Fraction(5, 10**13)
 """Relative: how much further than it is written a limit of more than twelve digits may reach."""
 
@@ -74,17 +76,18 @@ def pass_block(problem: BudgetProblem, start: int, stop: int) -> MenuBlock:
 
     In a table that is cost / value (arXiv 2504.13359, equation 2): tries of a prompt are independent, each with the
     chance that the table says. In posteriors they share a rate that is uncertain, see
-    :func:`coinfer.models.budget.posterior.until_right`. Options whose cost is not finite are not present.
+    :func:`coinfer.models.budget.posterior.until_right`. Options whose cost is beyond
+    :data:`LARGEST_PASS` are not present.
     """
     own, menus = menu_block(problem, start, stop), problem.menus
     if isinstance(menus, TableMenus):
         right = own.value > 0.0
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             cost = own.cost / np.where(right, own.value, 1.0)
         present = own.present & right
     else:
         cost, present = until_right(menus, problem.options, problem.resources, start, stop), own.present
-    present = present & np.isfinite(cost).all(axis=0)
+    present = present & (cost <= LARGEST_PASS).all(axis=0)
     return MenuBlock(value=own.value, cost=np.where(present, cost, 0.0), present=present, copies=own.copies)
 
 

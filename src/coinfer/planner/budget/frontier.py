@@ -82,7 +82,7 @@ def _swept(value: FloatArray, cost: FloatArray, weight: FloatArray, points: int)
     """Return mean cost and mean value of the best choice at each of some prices, from high to low."""
     cheapest = np.where(np.isfinite(cost), cost, np.inf).argmin(axis=1)
     row = np.arange(len(value))
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         slopes = (value - value[row, cheapest][:, None]) / (cost - cost[row, cheapest][:, None])
     slopes = slopes[np.isfinite(slopes) & (slopes > 0.0)]
     prices = np.array([0.0])

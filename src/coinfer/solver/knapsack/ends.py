@@ -11,7 +11,7 @@ import numpy as np
 from coinfer.solver.knapsack.exact import exact_product_sum
 from coinfer.solver.knapsack.hull import SmallInts, Steps, joined, walk
 from coinfer.solver.knapsack.price import Bracket, Point, choose, tangent
-from coinfer.solver.knapsack.scan import Piece, Reader
+from coinfer.solver.knapsack.scan import Piece, Reader, check_slopes
 from coinfer.solver.program import FloatArray, IntArray
 
 WIDER = 8.0
@@ -36,6 +36,8 @@ class Ends:
         What all rows take at the high price, exactly.
     low
         What they gain and take at the low price.
+    low_cost
+        What they take at the low price, exactly.
     steps
         The hull's steps from the choices at the high price to those at the low one; ``None`` where they were too many.
     """
@@ -47,6 +49,7 @@ class Ends:
     copies: IntArray | None
     high_cost: Fraction
     low: Point
+    low_cost: Fraction
     steps: Steps | None
 
     @property
@@ -66,8 +69,8 @@ def enclose(reader: Reader, first: Bracket, budget: float) -> Ends:
     most = max(rows, rows * options // 32, 4096)
     now = first
     for passed in range(MOST_PASSES):
-        ends = both_ends(reader, now, most if passed + 1 < MOST_PASSES else rows * options)
-        above, below = ends.high_cost > Fraction(budget), ends.low.cost <= budget
+        ends = both_ends(reader, now, most)
+        above, below = ends.high_cost > Fraction(budget), ends.low_cost <= Fraction(budget)
         far = passed >= 4
         if above:
             if now.high == math.inf:
@@ -88,14 +91,24 @@ def enclose(reader: Reader, first: Bracket, budget: float) -> Ends:
         elif ends.steps is not None:
             return ends
         else:
-            now = _split(reader, ends.low, ends.high, budget)
-    return ends
+            narrower = _split(reader, ends.low, ends.high, budget)
+            if narrower == now:
+                break
+            now = narrower
+    return both_ends(reader, Bracket(low=0.0, high=math.inf), rows * options)  # encloses whatever there is
 
 
 def both_ends(reader: Reader, bracket: Bracket, most: int) -> Ends:
-    """Take one pass; at most ``most`` steps are kept."""
+    """Take one pass; at most ``most`` steps are kept.
+
+    Raises
+    ------
+    InputError, OutOfRange, Stopped
+        As :meth:`~coinfer.solver.knapsack.scan.Reader.pieces`.
+    """
     rows = reader.menus.rows
     option, value, cost = np.empty(rows, dtype=np.int32), np.empty(rows), np.empty(rows)
+    low_costs = np.empty(rows)
     copies: IntArray | None = None
     parts: list[Steps] | None = []
     low_value = low_cost = 0.0
@@ -108,6 +121,7 @@ def both_ends(reader: Reader, bracket: Bracket, most: int) -> Ends:
         top_value, top_cost = chosen(piece.value, low), chosen(piece.cost, low)
         low_value += float(top_value @ piece.copies)
         low_cost += float(top_cost @ piece.copies)
+        low_costs[here] = top_cost
         if copies is None and int(piece.copies.max()) > 1:
             copies = np.ones(rows, dtype=np.int64)
         if copies is not None:
@@ -115,6 +129,7 @@ def both_ends(reader: Reader, bracket: Bracket, most: int) -> Ends:
         apart = np.flatnonzero((top_cost > cost[here]) & (top_value > value[here]))
         if parts is not None and len(apart):
             own = walk(piece.value[apart], piece.cost[apart], apart + piece.start, high[apart], low[apart])
+            check_slopes(own.slope)
             parts.append(own)
             count += len(own.row)
             parts = parts if count <= most else None
@@ -126,6 +141,7 @@ def both_ends(reader: Reader, bracket: Bracket, most: int) -> Ends:
         copies=copies,
         high_cost=exact_product_sum(cost, copies),
         low=Point(price=bracket.low, value=low_value, cost=low_cost),
+        low_cost=exact_product_sum(low_costs, copies),
         steps=None if parts is None else _sorted(parts),
     )
 

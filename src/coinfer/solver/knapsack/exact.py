@@ -9,6 +9,8 @@ import numpy as np
 
 from coinfer.solver.program import FloatArray, IntArray
 
+SMALLEST, LARGEST, MOST_COPIES = 2.0**-900, 2.0**900, 2**52
+"""Numbers and copies between which products keep every bit of their rounding error."""
 _SPLIT = float(2**27 + 1)
 
 
@@ -38,6 +40,12 @@ def exact_product_sum(numbers: FloatArray, copies: IntArray | None) -> Fraction:
     """Return the sum of ``numbers * copies``, exactly; ``None``: one copy each."""
     if copies is None:
         return exact_sum(numbers)
+    size = np.abs(numbers)
+    far = (copies > MOST_COPIES) | (size > LARGEST) | ((size < SMALLEST) & (size > 0.0))
+    if bool(far.any()):  # products would leave the range in which their error is a float
+        pairs = zip(numbers[far].tolist(), copies[far].tolist(), strict=True)
+        apart = sum((Fraction(number) * count for number, count in pairs), Fraction(0))
+        return apart + exact_product_sum(numbers[~far], copies[~far])
     upper = numbers * copies
     if bool((numbers == np.trunc(numbers)).all()) and float(np.abs(upper).max(initial=0.0)) < 2**53:
         return exact_sum(upper)  # products of whole numbers: nothing was rounded

@@ -26,7 +26,7 @@ class Steps:
     gain, cost
         (steps,): what one copy gains and takes, both above 0.
     slope
-        (steps,): gain over cost, made not to rise along a row.
+        (steps,): gain over cost, made not to rise along a row; ``inf`` beyond the range of floats.
     end_value, end_cost
         (steps,): value and cost of the option taken.
     """
@@ -73,7 +73,7 @@ def walk(value: FloatArray, cost: FloatArray, row: IntArray, start: IntArray, en
         reach = (taken > 0.0) & (cost <= top_cost) & (value <= top_value)
         slope = np.divide(gained, taken, out=np.full_like(taken, -np.inf), where=reach)
         best = slope.max(axis=1, keepdims=True)
-        near = reach & (slope >= best - COLLINEAR * np.abs(best))
+        near = reach & ((slope == best) | (slope >= best - COLLINEAR * np.abs(best)))  # the first where it overflows
         to = np.where(near, cost, -np.inf).argmax(axis=1)
         steep = np.minimum(steep, slope[line, to])
         parts.append(
@@ -88,7 +88,8 @@ def walk(value: FloatArray, cost: FloatArray, row: IntArray, start: IntArray, en
                 end_cost=cost[line, to],
             )
         )
-        on = np.flatnonzero((cost[line, to] < top_cost[:, 0]) & (value[line, to] < top_value[:, 0]))
+        short = (cost[line, to] < top_cost[:, 0]) & (value[line, to] < top_value[:, 0])
+        on = np.flatnonzero(short & (taken[line, to] > 0.0))  # no step on where overflow hides all of them
         value, cost, row, start, end, steep = value[on], cost[on], row[on], to[on], end[on], steep[on]
         top_cost, top_value = top_cost[on], top_value[on]
     return joined(parts)

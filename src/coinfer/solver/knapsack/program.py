@@ -144,6 +144,24 @@ class MultipleChoiceKnapsack:
             raise InputError("menus", expected="at least one row with one option", found=found)
 
 
+def check_shape(block: Block, menus: Menus, start: int, stop: int) -> None:
+    """Refuse a block whose arrays are not of the rows that were asked for.
+
+    Raises
+    ------
+    InputError
+        For arrays of other shapes, or copies that are no whole numbers.
+    """
+    table = (stop - start, menus.options)
+    shapes = block.value.shape, block.cost.shape, block.copies.shape
+    if shapes != (table, (menus.resources, *table), table[:1]):
+        expected = f"value {table}, cost {(menus.resources, *table)} and copies {table[:1]}"
+        found = Plain(f"value {shapes[0]}, cost {shapes[1]} and copies {shapes[2]}")
+        raise InputError(f"menus[{start}:{stop}]", expected=expected, found=found)
+    if block.copies.dtype.kind not in "iu":
+        raise InputError("menus.copies", expected="whole numbers", found=Plain(f"{block.copies.dtype}"))
+
+
 def check_block(block: Block, start: int) -> None:
     """Refuse a block that is not what :class:`Block` says, naming the first row that is wrong.
 
@@ -157,12 +175,14 @@ def check_block(block: Block, start: int) -> None:
     bad = np.isnan(block.value) | (block.value == np.inf)
     if bad.any():
         row, option = np.argwhere(bad)[0]
-        raise InputError(f"menus.value[{start + row}][{option}]", expected="a number", found=block.value[row, option])
+        raise InputError(
+            f"menus.value[{start + row}][{option}]", expected="a number", found=float(block.value[row, option])
+        )
     bad = ~np.isfinite(block.cost) & present
     if bad.any():
         resource, row, option = np.argwhere(bad)[0]
         where = f"menus.cost[{resource}][{start + row}][{option}]"
-        raise InputError(where, expected="a finite number", found=block.cost[resource, row, option])
+        raise InputError(where, expected="a finite number", found=float(block.cost[resource, row, option]))
     if not present.any(axis=1).all():
         row = int(np.argmin(present.any(axis=1)))
         raise InputError(f"menus.value[{start + row}]", expected="at least one option", found=Plain("none"))

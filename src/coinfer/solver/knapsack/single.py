@@ -19,6 +19,7 @@ import numpy as np
 from coinfer.solver.certificate.knapsack import KnapsackProof
 from coinfer.solver.interrupt import interrupt_sets
 from coinfer.solver.knapsack.branch import search_branches
+from coinfer.solver.knapsack.careful import rescaled, settled
 from coinfer.solver.knapsack.core import Found, Task, improved
 from coinfer.solver.knapsack.ends import both_ends, enclose
 from coinfer.solver.knapsack.fill import Filled, fill
@@ -27,8 +28,8 @@ from coinfer.solver.knapsack.plan import ENGINE, Plan, plan_of
 from coinfer.solver.knapsack.price import Bracket, bracket, sample
 from coinfer.solver.knapsack.program import MultipleChoiceKnapsack
 from coinfer.solver.knapsack.result import KnapsackResult
-from coinfer.solver.knapsack.scan import Reader, Stopped, Watch
-from coinfer.solver.knapsack.survivors import Survivors, survivors
+from coinfer.solver.knapsack.scan import OutOfRange, Reader, Stopped, Watch
+from coinfer.solver.knapsack.survivors import Survivors, sharper, survivors
 from coinfer.solver.limits import Limits
 from coinfer.solver.progress import OnProgress, Progress, Stop
 from coinfer.solver.result import Status
@@ -39,6 +40,11 @@ MOST_FIRST = 1 << 14
 """Options that are looked at for a better choice before the others are read."""
 MOST_LEFT = 1 << 18
 """Options that the exact search goes through at most."""
+
+BLURRED = 1e-11
+"""Share of the value that the margin for rounding may be, before the bound is counted more sharply."""
+WHOLE_MARGIN = 0.1
+"""The same where values are whole numbers, in units."""
 
 
 def solve_single(
@@ -77,12 +83,25 @@ def solve_single(
         raise ValueError(f"{program.menus.resources} budgets, and this solves one")
     stop = stop or Stop()
     watch = Watch(began=time.perf_counter(), limits=limits or Limits(), stop=stop)
-    with interrupt_sets(stop), np.errstate(over="ignore", invalid="ignore"):
+    with interrupt_sets(stop), np.errstate(all="ignore"):
         try:
-            result = _solve(program, watch, on_progress, most_states if with_core else None)
+            result = _within_range(program, watch, on_progress, most_states if with_core else None)
+            if with_core:
+                result = settled(program, result, watch, most_states)
+                _report(on_progress, watch, result.value, result.bound)
         except Stopped as stopped:
             result = _nothing(watch, Status.UNSOLVED, str(stopped), None)
-    return result
+    return replace(result, seconds=watch.seconds)
+
+
+def _within_range(
+    program: MultipleChoiceKnapsack, watch: Watch, on_progress: OnProgress | None, most_states: int | None
+) -> KnapsackResult:
+    """Solve, in other units where numbers are not safe as floats."""
+    try:
+        return _solve(program, watch, on_progress, most_states)
+    except OutOfRange:
+        return rescaled(program, watch, lambda scaled: _solve(scaled, watch, None, most_states))
 
 
 def _solve(
@@ -104,14 +123,16 @@ def _solve(
     except Stopped as stopped:
         return plan.result(watch, None, str(stopped), filled.fits, core=False, closed=False)
     bound = Fraction(math.floor(left.bound) if left.whole else left.bound)
-    tolerance = max(_tolerance(watch.limits, float(plan.value)), 2.0 * left.margin)
+    if plan.value < 0:  # a better choice is smaller in size, and so is the gap that is asked for then
+        tolerance = _tolerance(watch.limits, min(0.0, float(bound)))
+    tolerance = max(tolerance, 0.0 if left.whole else 2.0 * left.margin)
     rounded = bound < left.bound
     if bound - plan.value <= tolerance:
         return plan.result(watch, bound, None, filled.fits, core=rounded, closed=True)
     task = _task(plan, left, tolerance, most_states or 0, None)
     found = improved(task)
     moves = filled.fits if found.moves is None else found.moves
-    _report(on_progress, watch, plan.base + Fraction(found.best), bound)
+    _report(on_progress, watch, float(plan.base + Fraction(found.best)), float(bound))
     closed = bound - plan.base - Fraction(found.best) <= tolerance
     if closed or most_states is None:
         return plan.result(watch, bound, None, moves, core=rounded, closed=closed)
@@ -122,9 +143,8 @@ def _solve(
     found = _searched(_task(plan, left, tolerance, most_states, found), left, found, watch)
     moves = filled.fits if found.moves is None else found.moves
     bound = min(bound, plan.base + Fraction(found.room))
-    result = plan.result(watch, bound, found.limit, moves, core=True, closed=found.limit is None)
-    _report(on_progress, watch, Fraction(result.value), bound)
-    return result
+    bound = Fraction(math.floor(bound)) if left.whole else bound
+    return plan.result(watch, bound, found.limit, moves, core=True, closed=found.limit is None)
 
 
 def _task(plan: Plan, left: Survivors, tolerance: float, most_states: int, found: Found | None) -> Task:
@@ -182,16 +202,27 @@ def _left(reader: Reader, plan: Plan, budget: float) -> Survivors:
     """Return the options of least loss that could be part of a better choice: enough for a first look."""
     filled = plan.filled
     loss_cap = max(filled.price * float(filled.slack) - float(plan.fitted), 0.0) * (1.0 + 1e-9) + 1e-13 * plan.size
-    return survivors(reader, filled, budget, loss_cap, MOST_FIRST)
+    return _survivors(reader, plan, budget, loss_cap, MOST_FIRST)
 
 
 def _nearer(reader: Reader, plan: Plan, budget: float, left: Survivors, gap: float) -> Survivors:
     """Return the options that lose less than ``gap``, as far as they are not too many."""
     if left.loss_cap >= gap:
         return left
-    return survivors(
-        reader, plan.filled, budget, 1.001 * gap, MOST_LEFT if plan.filled.copies is None else MOST_LEFT >> 3
-    )
+    most = MOST_LEFT if plan.filled.copies is None else MOST_LEFT >> 3
+    return _survivors(reader, plan, budget, 1.001 * gap + 4.0 * left.blur, most)
+
+
+def _survivors(reader: Reader, plan: Plan, budget: float, loss_cap: float, most: int) -> Survivors:
+    """Return the options left and the bound, which takes one more pass where rounding makes up much of it."""
+    left = survivors(reader, plan.filled, budget, loss_cap, most)
+    if left.margin <= BLURRED * abs(float(plan.value)) and not (left.whole and left.margin > WHOLE_MARGIN):
+        return left
+    price, split = Fraction(plan.filled.price), plan.filled.split
+    base = plan.base + price * plan.filled.slack
+    if split is not None:  # the choices are counted without it
+        base -= split.count * (split.gain - price * split.cost)
+    return sharper(reader, plan.filled, base, left)
 
 
 def _with_rest(found: Found, room: float, tolerance: float) -> Found:
@@ -205,9 +236,9 @@ def _tolerance(limits: Limits, value: float) -> float:
     return max(limits.absolute_gap, limits.relative_gap * max(abs(value), 1e-9))
 
 
-def _report(on_progress: OnProgress | None, watch: Watch, value: Fraction, bound: Fraction) -> None:
+def _report(on_progress: OnProgress | None, watch: Watch, value: float, bound: float) -> None:
     if on_progress is not None:
-        on_progress(Progress(seconds=watch.seconds, value=float(value), bound=float(bound), nodes=None))
+        on_progress(Progress(seconds=watch.seconds, value=value, bound=bound, nodes=None))
 
 
 def _nothing(watch: Watch, status: Status, limit: str | None, proof: KnapsackProof | None) -> KnapsackResult:
