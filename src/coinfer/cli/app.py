@@ -19,6 +19,7 @@ from coinfer.cli import (
     export,
     gate,
     import_,
+    pilot,
     plan,
     profile,
     replan,
@@ -32,6 +33,7 @@ from coinfer.errors import CoinferError
 VERBS = (
     profile,
     import_,
+    pilot,
     plan,
     verify,
     run,

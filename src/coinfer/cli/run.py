@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coinfer.cli import budget_run, common, placement_run
+from coinfer.cli import budget_live, budget_run, common, placement_run
 
 if TYPE_CHECKING:
     from coinfer.executor.run import RunOptions, RunSummary
@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--answers", type=Path, metavar="FILE", help="write the answers here (JSON Lines)")
     parser.add_argument("--measurements", type=Path, metavar="FILE", help="write the measurement rows here")
+    parser.add_argument(
+        "--endpoints", type=Path, metavar="FILE", help="who serves which role of a budget plan's strategies (JSON)"
+    )
     parser.add_argument("--concurrency", type=int, default=4, help="requests in flight at once (default: 4)")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds per attempt (default: 60)")
     parser.add_argument("--attempts", type=int, default=3, help="attempts per expert (default: 3)")
@@ -55,6 +58,10 @@ def execute(arguments: argparse.Namespace) -> int:
     if len(set(named)) != len(named):
         raise InputError("arguments", expected="a file of its own for each input and output", found=Plain("one twice"))
     plan = read_plan(arguments.plan)
+    if isinstance(plan, BudgetPlan) and arguments.endpoints is not None:
+        return budget_live.execute(arguments, plan, journal)
+    if arguments.endpoints is not None:
+        raise InputError("--endpoints", expected="the plan of a budget with this option", found=Plain("another kind"))
     if isinstance(plan, BudgetPlan):
         return budget_run.execute(arguments, plan)
     requests = read_requests(arguments.requests)

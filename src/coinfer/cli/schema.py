@@ -17,6 +17,7 @@ FILES = (
     "gate",
     "acceleration",
     "acceleration-decision",
+    "endpoints",
 )
 LINES = ("measurement", "request")
 
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer.executor.request import Request
+    from coinfer.executor.strategies.endpoints import Endpoints
     from coinfer.jsonfile import record_schema, schema
     from coinfer.models.acceleration.data import AccelerationProblem
     from coinfer.models.acceleration.decision import AccelerationDecision
@@ -49,6 +51,7 @@ def execute(arguments: argparse.Namespace) -> int:
         "gate": Gate,
         "acceleration": AccelerationProblem,
         "acceleration-decision": AccelerationDecision,
+        "endpoints": Endpoints,
     }
     lines: dict[str, type[Record]] = {"measurement": Measurement, "request": Request}
     kind = arguments.kind

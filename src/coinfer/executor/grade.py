@@ -50,6 +50,17 @@ def grade(request: Request, text: str) -> float | None:
     return float(found is not None and found == _number(reference))
 
 
+def read_answer(request: Request, text: str) -> str | None:
+    """Return the answer in a text, by which votes are counted; ``None`` where there is none. The reference is not read.
+
+    Equal numbers are one answer where the checker is ``numeric``; elsewhere it is the trimmed text.
+    """
+    if request.checker == "numeric":
+        found = _number(text)
+        return None if found is None else format(found.normalize(), "f")
+    return text.strip() or None
+
+
 def _number(text: str) -> Decimal | None:
     """Return the last number written in ``text``; commas may group thousands."""
     found = _NUMBER.findall(_THOUSANDS.sub("", text))

@@ -15,8 +15,8 @@ from coinfer.models.budget.parts import Budget, Cost, Information, Option, Strat
 from coinfer.records import Matrix
 from coinfer.solver.program import FloatArray
 
-RESOURCES = ("tokens", "requests", "usd")
-"""Tokens generated, completions (or programs, searches, scores), and money."""
+RESOURCES = ("tokens", "completions", "usd")
+"""Tokens generated; completions, programs, searches and scores; and money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,155 @@
+"""Pilot: sample endpoints on some requests, and write the problem of choosing a strategy for each prompt."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coinfer.cli import common
+
+if TYPE_CHECKING:
+    from coinfer.executor.options import RunOptions
+    from coinfer.models.budget.parts import Budget
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of this verb."""
+    parser.add_argument("requests", type=Path, help="requests with checkers (JSON Lines); categories are the strata")
+    parser.add_argument("--endpoints", type=Path, required=True, metavar="FILE", help="who serves which role (JSON)")
+    parser.add_argument("--samples", type=int, default=16, metavar="N", help="of each role and request (default: 16)")
+    parser.add_argument(
+        "--strategies", nargs="+", metavar="NAME", help="only these strategies; default: all that can be run"
+    )
+    parser.add_argument(
+        "--prompts",
+        nargs="+",
+        default=[],
+        metavar="CATEGORY=N",
+        help="how many prompts of a category are to be planned for; default: as many as are piloted",
+    )
+    parser.add_argument(
+        "--budget", nargs="+", default=[], metavar="RESOURCE=LIMIT", help="limits: tokens, completions or usd"
+    )
+    parser.add_argument("--name", help="of the problem; default: the name of the file of requests")
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="default: the requests' name with .pilot")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="write the problem here")
+    parser.add_argument("--concurrency", type=int, default=16, help="calls in flight at once (default: 16)")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds per attempt (default: 60)")
+    parser.add_argument("--attempts", type=int, default=3, help="attempts per call (default: 3)")
+    parser.add_argument("--seed", type=int, default=0)
+    caps = parser.add_argument_group("hard caps of the pilot, checked before each call")
+    caps.add_argument("--max-requests", type=int, metavar="N")
+    caps.add_argument("--max-output-tokens", type=int, metavar="N")
+    caps.add_argument("--max-seconds", type=float, metavar="S")
+    caps.add_argument("--max-price", type=float, metavar="USD")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run this verb."""
+    import asyncio
+
+    from coinfer import arrayfile
+    from coinfer.errors import InputError
+    from coinfer.executor.request import read_requests
+    from coinfer.executor.strategies.endpoints import read_endpoints
+    from coinfer.executor.strategies.pilot import pilot
+    from coinfer.executor.strategies.registry import strategies, strategy_named
+    from coinfer.planner.units import count
+
+    if arguments.samples < 1:
+        raise InputError("--samples", expected="at least 1", found=arguments.samples)
+    requests = read_requests(arguments.requests)
+    chosen = [strategy_named(name) for name in arguments.strategies or strategies()]
+    prompts = {name: int(number) for name, number in _pairs("--prompts", arguments.prompts)}
+    unknown = next((name for name in prompts if all(each.category != name for each in requests)), None)
+    if unknown is not None:
+        raise InputError("--prompts", expected="categories of the requests", found=unknown)
+    made = asyncio.run(
+        pilot(
+            requests,
+            read_endpoints(arguments.endpoints),
+            chosen,
+            name=arguments.name or arguments.requests.stem,
+            samples=arguments.samples,
+            prompts=prompts,
+            journal_path=arguments.journal or arguments.requests.with_suffix(".pilot"),
+            budgets=_budgets(arguments.budget),
+            options=options_from(arguments),
+        )
+    )
+    arrayfile.write(arguments.output, made.menu.problem)
+    if arguments.json:
+        common.print_json(
+            {
+                "options": [option.name for option in made.menu.problem.options],
+                "left_out": dict(made.menu.left_out),
+                "prompts": made.prompts,
+                "calls": made.spent.calls,
+                "output_tokens": made.spent.tokens,
+                "prompt_tokens": made.spent.prompt_tokens,
+            }
+        )
+        return 0
+    spent = made.spent
+    print(
+        f"{count(made.prompts, 'request')} sampled: {count(spent.calls, 'call')}, {spent.prompt_tokens:,} tokens read, "
+        f"{spent.tokens:,} generated."
+    )
+    problem = made.menu.problem
+    print(f"{count(len(problem.options), 'option')} on the menu, in {len(problem.strata.names)} strata.")
+    for name, reason in made.menu.left_out.items():
+        print(f"  left out: {common.clean(name)}: {common.clean(reason)}")
+    print(f"\nWritten to {arguments.output}; plan it with: coinfer plan {arguments.output} -o plan.json")
+    return 0
+
+
+def options_from(arguments: argparse.Namespace) -> RunOptions:
+    """Return the options given on the command line."""
+    from coinfer.executor.options import RunOptions
+
+    return RunOptions(
+        concurrency=arguments.concurrency,
+        timeout_s=arguments.timeout,
+        attempts=arguments.attempts,
+        seed=arguments.seed,
+        max_requests=arguments.max_requests,
+        max_output_tokens=arguments.max_output_tokens,
+        max_seconds=arguments.max_seconds,
+        max_price_usd=arguments.max_price,
+    )
+
+
+def _budgets(given: list[str]) -> tuple[Budget, ...]:
+    from coinfer.errors import InputError
+    from coinfer.executor.strategies.menu import RESOURCES
+    from coinfer.models.budget.parts import Budget
+
+    pairs = _pairs("--budget", given)
+    for name, _ in pairs:
+        if name not in RESOURCES:
+            raise InputError("--budget", expected=f"one of {', '.join(RESOURCES)}", found=name)
+    return tuple(Budget(resource=name, limit=limit) for name, limit in pairs)
+
+
+def _pairs(where: str, given: list[str]) -> list[tuple[str, float]]:
+    """Read NAME=NUMBER."""
+    import math
+
+    from coinfer.errors import InputError
+
+    found = []
+    for text in given:
+        name, sign, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not sign or not name or not 0.0 <= value < math.inf:
+            raise InputError(where, expected="NAME=NUMBER", found=text)
+        if where == "--prompts" and (value < 1.0 or value != int(value)):
+            raise InputError(where, expected="a whole number of prompts", found=text)
+        found.append((name, value))
+    if len({name for name, _ in found}) < len(found):
+        raise InputError(where, expected="each name once", found=" ".join(given))
+    return found
