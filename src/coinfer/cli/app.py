@@ -26,6 +26,7 @@ from coinfer.cli import (
     report,
     run,
     schema,
+    serve,
     verify,
 )
 from coinfer.errors import CoinferError
@@ -37,6 +38,7 @@ VERBS = (
     plan,
     verify,
     run,
+    serve,
     replan,
     report,
     explore,

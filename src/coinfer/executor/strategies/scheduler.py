@@ -53,6 +53,11 @@ class SessionScheduler:
         Mean tokens of a completion, by role: what a step is expected to cost; absent: the most that it may have.
     sessions_at_once
         Sessions under way at once: memory is bounded by it.
+
+    Attributes
+    ----------
+    used
+        What each session was charged, by the id of its prompt; replies that the journal held are counted too.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class SessionScheduler:
         self._ledger = Ledger(options.caps, spent=journal.spent, elapsed_s=journal.elapsed_s, clock=clock)
         self._random = np.random.default_rng(options.seed)
         self._next_call = journal.calls
+        self.used: dict[str, Amount] = {}
 
     @property
     def spent(self) -> Amount:
@@ -104,7 +110,7 @@ class SessionScheduler:
 
         async def one(item: Work) -> None:
             try:
-                answers[item.prompt.id] = await self._session(item)
+                answers[item.prompt.id] = await self.answer(item)
             finally:
                 window.release()
             if on_answer is not None:
@@ -116,7 +122,9 @@ class SessionScheduler:
                 group.create_task(one(item))
         return {item.prompt.id: answers[item.prompt.id] for item in work}
 
-    async def _session(self, item: Work) -> Answer:
+    async def answer(self, item: Work) -> Answer:
+        """Answer one prompt, whatever else runs; replies under its id that the journal holds are not asked again."""
+        self.used[item.prompt.id] = Amount()
         session = item.strategy.start(item.prompt, item.option)
         number = 0
         try:
@@ -179,6 +187,7 @@ class SessionScheduler:
         """Make one call, again after a pause where the failure may pass; what the journal holds is not asked again."""
         held = self._journal.replies.get(key)
         if held is not None:
+            self._charge(key, held.charged)
             return held.reply
         breaker, reason = self._breakers[role], ""
         attempt = 0
@@ -246,9 +255,14 @@ class SessionScheduler:
                 self._lost(number, key, "cancelled: the session had enough", charged)
             raise
         finally:
+            self._charge(key, charged)
             await self._ledger.settle(number, charged)
         breaker.succeeded()
         return served.reply
+
+    def _charge(self, key: str, amount: Amount) -> None:
+        name = key.rsplit("/", 3)[0]
+        self.used[name] = self.used[name].plus(amount)
 
     async def _served(self, key: str, provider: Provider, ask: Ask) -> Served:
         limit_s = max(0.0, min(self._options.timeout_s, self._ledger.remaining_s()))

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible front: existing clients get a plan's routing and strategies."""

@@ -1,0 +1,165 @@
+"""The front as an ASGI application (Starlette), and a server for it (uvicorn): loopback by default, a bearer key."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from coinfer.errors import BackendMissing, InputError
+from coinfer.executor.serve.service import MODEL, Asked, Given, Service
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+PIECE = 64
+"""Characters of a streamed piece."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the front takes.
+
+    Attributes
+    ----------
+    body_bytes
+        Largest request.
+    at_once
+        Requests under way at once; more are told to come again.
+    """
+
+    body_bytes: int = 2**20
+    at_once: int = 256
+
+
+def application(service: Service, *, key: str | None = None, limits: Limits | None = None) -> Starlette:
+    """Return the application.
+
+    Parameters
+    ----------
+    service
+        Answers requests.
+    key
+        Bearer key that every request but ``/health`` must carry; ``None``: open to whoever reaches the address.
+    limits
+        See the class.
+
+    Raises
+    ------
+    BackendMissing
+        If Starlette is not installed.
+    """
+    try:
+        from starlette.applications import Starlette
+        from starlette.responses import JSONResponse, StreamingResponse
+        from starlette.routing import Route
+    except ImportError as error:
+        raise BackendMissing("the front needs Starlette; install it with: pip install 'coinfer[serve]'") from error
+    bounds = limits or Limits()
+    under_way = 0
+
+    def refuse(status: int, message: str, kind: str, headers: dict[str, str] | None = None) -> Response:
+        body = {"error": {"message": message, "type": kind, "param": None, "code": None}}
+        return JSONResponse(body, status_code=status, headers=headers)
+
+    def stranger(request: Request) -> Response | None:
+        given = request.headers.get("authorization", "")
+        if key is None or hmac.compare_digest(given.encode(errors="replace"), f"Bearer {key}".encode()):
+            return None
+        return refuse(401, "the bearer key is missing or wrong", "authentication_error", {"WWW-Authenticate": "Bearer"})
+
+    async def body_of(request: Request) -> bytes | None:
+        content = bytearray()
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > bounds.body_bytes:
+                return None
+        return bytes(content)
+
+    async def complete(request: Request) -> Response:
+        nonlocal under_way
+        refused = stranger(request)
+        if refused is not None:
+            return refused
+        content = await body_of(request)
+        if content is None:
+            return refuse(413, f"the request is larger than {bounds.body_bytes:,} bytes", "invalid_request_error")
+        try:
+            asked = service.understand(json.loads(content))
+        except InputError as error:
+            return refuse(400, str(error), "invalid_request_error")
+        except (ValueError, RecursionError):
+            return refuse(400, "the body is not valid JSON", "invalid_request_error")
+        if under_way >= bounds.at_once:
+            return refuse(429, "too many requests at once", "rate_limit_error", {"Retry-After": "1"})
+        under_way += 1
+        try:
+            given = await service.answer(asked)
+        finally:
+            under_way -= 1
+        if given.answer.text is None:
+            return refuse(503, "no endpoint answered, or a cap of the run leaves no room", "server_error")
+        if asked.stream:
+            return StreamingResponse(_pieces(asked, given), media_type="text/event-stream")
+        return JSONResponse(_completion(given))
+
+    async def models(request: Request) -> Response:
+        refused = stranger(request)
+        entries = [{"id": name, "object": "model", "created": 0, "owned_by": MODEL} for name in service.models]
+        return refused or JSONResponse({"object": "list", "data": entries})
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", complete, methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/health", health),
+        ]
+    )
+
+
+def _head(kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": MODEL}
+
+
+def _usage(given: Given) -> dict[str, int]:
+    """Return what the answer took in all: every sample of the strategy counts."""
+    read, written = given.used.prompt_tokens, given.used.tokens
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+def _completion(given: Given) -> dict[str, Any]:
+    message = {"role": "assistant", "content": given.answer.text, "refusal": None}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    return {
+        **_head("chat.completion"),
+        "choices": [choice],
+        "usage": _usage(given),
+        "system_fingerprint": given.option,
+    }
+
+
+async def _pieces(asked: Asked, given: Given) -> AsyncIterator[str]:
+    """Yield an answer as server-sent events; a strategy knows its answer only when it ends, so pieces come at once."""
+    head = _head("chat.completion.chunk")
+    text = given.answer.text or ""
+
+    def event(delta: dict[str, str], finish: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n"
+
+    yield event({"role": "assistant", "content": ""})
+    for start in range(0, len(text), PIECE):
+        yield event({"content": text[start : start + PIECE]})
+    yield event({}, "stop")
+    if asked.with_usage:
+        yield f"data: {json.dumps({**head, 'choices': [], 'usage': _usage(given)})}\n\n"
+    yield "data: [DONE]\n\n"
