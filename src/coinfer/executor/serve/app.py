@@ -57,73 +57,90 @@ def application(service: Service, *, key: str | None = None, limits: Limits | No
     """
     try:
         from starlette.applications import Starlette
-        from starlette.responses import JSONResponse, StreamingResponse
         from starlette.routing import Route
     except ImportError as error:
         raise BackendMissing("the front needs Starlette; install it with: pip install 'coinfer[serve]'") from error
-    bounds = limits or Limits()
-    under_way = 0
+    front = _Front(service, key, limits or Limits())
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", front.complete, methods=["POST"]),
+            Route("/v1/models", front.models),
+            Route("/health", front.health),
+        ]
+    )
 
-    def refuse(status: int, message: str, kind: str, headers: dict[str, str] | None = None) -> Response:
-        body = {"error": {"message": message, "type": kind, "param": None, "code": None}}
-        return JSONResponse(body, status_code=status, headers=headers)
 
-    def stranger(request: Request) -> Response | None:
-        given = request.headers.get("authorization", "")
-        if key is None or hmac.compare_digest(given.encode(errors="replace"), f"Bearer {key}".encode()):
-            return None
-        return refuse(401, "the bearer key is missing or wrong", "authentication_error", {"WWW-Authenticate": "Bearer"})
+class _Front:
+    """The routes."""
 
-    async def body_of(request: Request) -> bytes | None:
-        content = bytearray()
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > bounds.body_bytes:
-                return None
-        return bytes(content)
+    def __init__(self, service: Service, key: str | None, limits: Limits) -> None:
+        self._service, self._key, self._limits, self._under_way = service, key, limits, 0
 
-    async def complete(request: Request) -> Response:
-        nonlocal under_way
-        refused = stranger(request)
+    async def complete(self, request: Request) -> Response:
+        """Answer a chat completion."""
+        from starlette.responses import JSONResponse, StreamingResponse
+
+        refused = self._stranger(request)
         if refused is not None:
             return refused
-        content = await body_of(request)
+        content = await self._body(request)
         if content is None:
-            return refuse(413, f"the request is larger than {bounds.body_bytes:,} bytes", "invalid_request_error")
+            most = self._limits.body_bytes
+            return _refused(413, f"the request is larger than {most:,} bytes", "invalid_request_error")
         try:
-            asked = service.understand(json.loads(content))
+            asked = self._service.understand(json.loads(content))
         except InputError as error:
-            return refuse(400, str(error), "invalid_request_error")
+            return _refused(400, str(error), "invalid_request_error")
         except (ValueError, RecursionError):
-            return refuse(400, "the body is not valid JSON", "invalid_request_error")
-        if under_way >= bounds.at_once:
-            return refuse(429, "too many requests at once", "rate_limit_error", {"Retry-After": "1"})
-        under_way += 1
+            return _refused(400, "the body is not valid JSON", "invalid_request_error")
+        if self._under_way >= self._limits.at_once:
+            return _refused(429, "too many requests at once", "rate_limit_error", {"Retry-After": "1"})
+        self._under_way += 1
         try:
-            given = await service.answer(asked)
+            given = await self._service.answer(asked)
         finally:
-            under_way -= 1
+            self._under_way -= 1
         if given.answer.text is None:
-            return refuse(503, "no endpoint answered, or a cap of the run leaves no room", "server_error")
+            return _refused(503, "no endpoint answered, or a cap of the run leaves no room", "server_error")
         if asked.stream:
             return StreamingResponse(_pieces(asked, given), media_type="text/event-stream")
         return JSONResponse(_completion(given))
 
-    async def models(request: Request) -> Response:
-        refused = stranger(request)
-        entries = [{"id": name, "object": "model", "created": 0, "owned_by": MODEL} for name in service.models]
-        return refused or JSONResponse({"object": "list", "data": entries})
+    async def models(self, request: Request) -> Response:
+        """List the names that requests may give."""
+        from starlette.responses import JSONResponse
 
-    async def health(_: Request) -> Response:
+        entries = [{"id": name, "object": "model", "created": 0, "owned_by": MODEL} for name in self._service.models]
+        return self._stranger(request) or JSONResponse({"object": "list", "data": entries})
+
+    async def health(self, _: Request) -> Response:
+        """Say that the front is there."""
+        from starlette.responses import JSONResponse
+
         return JSONResponse({"status": "ok"})
 
-    return Starlette(
-        routes=[
-            Route("/v1/chat/completions", complete, methods=["POST"]),
-            Route("/v1/models", models),
-            Route("/health", health),
-        ]
-    )
+    def _stranger(self, request: Request) -> Response | None:
+        given = request.headers.get("authorization", "")
+        if self._key is None or hmac.compare_digest(given.encode(errors="replace"), f"Bearer {self._key}".encode()):
+            return None
+        words = "the bearer key is missing or wrong"
+        return _refused(401, words, "authentication_error", {"WWW-Authenticate": "Bearer"})
+
+    async def _body(self, request: Request) -> bytes | None:
+        """Return the body; ``None`` where it is too large."""
+        content = bytearray()
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > self._limits.body_bytes:
+                return None
+        return bytes(content)
+
+
+def _refused(status: int, message: str, kind: str, headers: dict[str, str] | None = None) -> Response:
+    from starlette.responses import JSONResponse
+
+    body = {"error": {"message": message, "type": kind, "param": None, "code": None}}
+    return JSONResponse(body, status_code=status, headers=headers)
 
 
 def _head(kind: str) -> dict[str, Any]:

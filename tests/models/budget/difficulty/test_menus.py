@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from coinfer.errors import ProblemError
+from coinfer.models.budget.calibration.update import empirical_posteriors
 from coinfer.models.budget.difficulty.measured import option_costs, option_values
-from coinfer.models.budget.difficulty.menus import ArmKind, arm_grid, options_of, prompt_problem, stratum_problem
+from coinfer.models.budget.difficulty.menus import FEW, ArmKind, arm_grid, options_of, prompt_problem, stratum_problem
 from coinfer.models.budget.difficulty.repair import repair_problem, repair_table
 from coinfer.models.budget.difficulty.strata import by_label, by_oracle, pooled
 from coinfer.models.budget.outcomes import Outcomes
@@ -91,17 +92,22 @@ def test_a_problem_of_strata() -> None:
     assert (made.menus.value.array[1] >= made.menus.value.array[0]).all()
 
 
-def test_a_problem_of_prompts() -> None:
-    """Each prompt's posterior is the fitted prior and its own counts; costs that differ are in the scale."""
-    outcomes = graded_outcomes(50, seed=4)
+@pytest.mark.parametrize("count", [50, 120])
+def test_a_problem_of_prompts(count: int) -> None:
+    """Posteriors are those given all arms, by the prompts of the stratum, or by all where strata have few."""
+    outcomes = graded_outcomes(count, seed=4)
     made = prompt_problem(outcomes, by_label(outcomes), (1, 3), name="x", stop=True)
     menus = made.menus
     assert isinstance(menus, PosteriorMenus)
-    total = menus.alpha.array + menus.beta.array - 10.0
     label = by_label(outcomes).of_prompt
-    assert (menus.alpha.array > outcomes.successes).all()
-    for row in range(2):
-        assert np.ptp(total[label == row], axis=0) == pytest.approx(0.0, abs=1e-9)
+    groups = [np.flatnonzero(label == row) for row in range(label.max() + 1)]
+    if min(map(len, groups)) < FEW:
+        groups = [np.arange(count)]
+    assert len(groups) == (1 if count == 50 else label.max() + 1)
+    for rows in groups:
+        own = empirical_posteriors(outcomes.only(rows))
+        assert menus.alpha.array[rows] == pytest.approx(own.alpha.array)
+        assert menus.beta.array[rows] == pytest.approx(own.beta.array)
     assert menus.arms[0].stop_on_success
     assert menus.scale is not None
     assert menus.scale.array == pytest.approx(1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -36,9 +37,10 @@ def claim_by_cross_fitting(
     corrected for that as Nadeau and Bengio (Machine Learning 52, 2003) do.
 
     ``by`` prompts: the claim is of the plan made on all, so it starts from its score on those; what fold plans score
-    less on the fold left out than on their own prompts is taken off (Efron, JASA 78, 1983: the optimism). A plan that
-    no fold changes loses nothing, and plans that differ in what they spend are not averaged. The optimism counts as
-    one standard error more: it is known from few changes of plan.
+    less on the fold left out than on their own prompts is taken off (Efron, JASA 78, 1983: the optimism), times the
+    root of (folds - 1) / folds, since that of a pick falls with the root of the number of prompts. A plan that no fold
+    changes loses nothing, and plans that differ in what they spend are not averaged. The optimism counts as one
+    standard error more: it is known from few changes of plan.
 
     Parameters
     ----------
@@ -71,11 +73,11 @@ def claim_by_cross_fitting(
     if not 0.0 < level < 1.0:
         raise InputError("level", expected="a probability above 0 and below 1", found=level)
     if by == "samples":
-        scores = np.array([_scored(plan, score, *each) for each in sample_folds(outcomes, folds, seed=seed)])
+        scores = np.array([_scored(plan(rest), score, held) for rest, held in sample_folds(outcomes, folds, seed=seed)])
         share = 1.0 / folds + 1.0 / (folds - 1)  # each prompt's pick rests on the folds that score the other picks
         variance = float(scores.var(axis=0, ddof=1).sum()) * share / count**2
     else:
-        scores = _scored(plan, score, outcomes, outcomes)
+        scores = _scored(plan(outcomes), score, outcomes)
         optimism = _optimism(outcomes, plan, score, folds=folds, repeats=repeats, seed=seed)
         share = 1.0 / count + (0.0 if scored_prompts is None else 1.0 / scored_prompts)
         variance = float(scores.var(ddof=1)) * share + optimism**2
@@ -94,16 +96,16 @@ def _optimism(
     repeats: int,
     seed: int,
 ) -> float:
-    """Return how much better plans score on the prompts that they were made on than on the fold left out."""
+    """Return how much better a plan of all scores on its prompts than on others, as plans of all folds but one do."""
     count, random, lost = len(outcomes.prompts), np.random.default_rng(seed), 0.0
     for _ in range(repeats):
         order = random.permutation(count)
         for held in np.array_split(order, folds):
             rest = outcomes.only(np.setdiff1d(order, held))
             made = plan(rest)
-            own, other = (_scored(lambda _: made, score, rest, part).mean() for part in (rest, outcomes.only(held)))
-            lost += float(own - other) * len(held)
-    return lost / (count * repeats)
+            own, other = _scored(made, score, rest), _scored(made, score, outcomes.only(held))
+            lost += float(own.mean() - other.mean()) * len(held)
+    return lost / (count * repeats) * math.sqrt((folds - 1) / folds)
 
 
 def sample_folds(outcomes: Outcomes, folds: int, *, seed: int) -> list[tuple[Outcomes, Outcomes]]:
@@ -123,10 +125,8 @@ def sample_folds(outcomes: Outcomes, folds: int, *, seed: int) -> list[tuple[Out
     return pairs
 
 
-def _scored(
-    plan: Callable[[Outcomes], P], score: Callable[[P, Outcomes], FloatArray], fit: Outcomes, held: Outcomes
-) -> FloatArray:
-    values = score(plan(fit), held)
+def _scored(made: P, score: Callable[[P, Outcomes], FloatArray], held: Outcomes) -> FloatArray:
+    values = score(made, held)
     if values.shape != (len(held.prompts),) or not np.isfinite(values).all():
         found = Plain(f"shape {values.shape}")
         raise InputError("score", expected=f"a finite value for each of {len(held.prompts)} prompts", found=found)

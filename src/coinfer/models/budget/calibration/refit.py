@@ -8,7 +8,7 @@ import numpy as np
 
 from coinfer.errors import InputError
 from coinfer.models.budget.calibration.claim import LEVEL, Claimed, claimed
-from coinfer.models.budget.calibration.factor import GRID, Factors, fit_factors, posterior_weights
+from coinfer.models.budget.calibration.factor import GRID, Factors, fit_factors, posterior_weights, told
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.budget.evaluate import entries
@@ -92,7 +92,10 @@ def _moments(
     log_fail = draws[:, None] * -np.logaddexp(0.0, GRID)
     value = -np.expm1(log_fail)
     mean = (weight * value).sum(axis=1)
-    variance = (weight * (value - mean[:, None]) ** 2).sum(axis=1)
+    part = told(outcomes)[row, arm]  # the samples that the grid leaves out are so many that their rate is the rate
+    variance = part * (weight * (value - mean[:, None]) ** 2).sum(axis=1)
+    plain = outcomes.successes[row, arm] / np.maximum(outcomes.samples[row, arm], 1)
+    mean = part * mean + (1.0 - part) * (1.0 - (1.0 - plain) ** draws)
     if scored_on is not None:
         odds = draws[:, None] ** 2 * np.exp(GRID + 2.0 * log_fail)  # k^2 p (1-p)^(2k-1), the noise of pass@k times n
         noise = np.minimum(odds / scored_on, value * (1.0 - value))

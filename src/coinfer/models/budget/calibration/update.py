@@ -7,10 +7,14 @@ from typing import ClassVar
 import numpy as np
 
 from coinfer.errors import InputError, Plain
-from coinfer.models.budget.calibration.factor import fit_factors, matched_beta, posterior_weights
+from coinfer.models.budget.calibration.factor import fit_factors, matched_beta, posterior_weights, told
 from coinfer.models.budget.outcomes import Outcomes
 from coinfer.records import Document, Matrix
 from coinfer.solver.program import FloatArray, IntArray
+
+MOST_FITTED = 2_000
+RUN = 500
+"""Prompts whose posteriors are computed together."""
 
 
 class Posteriors(Document, frozen=True, kw_only=True):
@@ -77,8 +81,18 @@ def empirical_posteriors(outcomes: Outcomes) -> Posteriors:
     """Return posteriors that know of prompts alike: each cell given the results of all arms on all prompts.
 
     See :mod:`coinfer.models.budget.calibration.factor`; the Beta distribution with the closest coverage is returned.
+    With more than :data:`MOST_FITTED` prompts the model is fitted to so many of them, evenly spaced.
     """
-    alpha, beta = matched_beta(posterior_weights(outcomes, fit_factors(outcomes)))
+    count = len(outcomes.prompts)
+    some = np.unique(np.linspace(0, count - 1, MOST_FITTED).astype(np.int64)) if count > MOST_FITTED else None
+    fitted = fit_factors(outcomes if some is None else outcomes.only(some))
+    counts = np.hstack([outcomes.successes, outcomes.samples])
+    first, place = np.unique(counts, axis=0, return_index=True, return_inverse=True)[1:]  # equal counts, equal beliefs
+    parts = [first[start : start + RUN] for start in range(0, len(first), RUN)]
+    found = [matched_beta(posterior_weights(outcomes.only(rows), fitted)) for rows in parts]
+    alpha, beta = (np.concatenate([pair[i] for pair in found])[place.ravel()] for i in range(2))
+    rest = 1.0 - told(outcomes)
+    alpha, beta = alpha + rest * outcomes.successes, beta + rest * (outcomes.samples - outcomes.successes)
     return Posteriors(prompts=outcomes.prompts, arms=outcomes.arms, alpha=Matrix(alpha), beta=Matrix(beta))
 
 

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from coinfer.errors import Plain, ProblemError
-from coinfer.models.budget.curves.prior import fit_beta_priors
+from coinfer.models.budget.calibration.update import empirical_posteriors
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.difficulty.measured import option_costs, option_values
 from coinfer.models.budget.difficulty.shrink import Shrinkage, mean_per_stratum, stratum_values
@@ -21,6 +21,8 @@ from coinfer.solver.program import FloatArray, IntArray
 
 NOTHING = Option(name="nothing", strategy="samples", samples=0)
 """The option that leaves a prompt alone."""
+FEW = 30
+"""Prompts below which a stratum has no model of rates of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,13 +150,12 @@ def prompt_problem(
 ) -> BudgetProblem:
     """Return the problem of giving each prompt its options, by the posterior of its own counts.
 
-    The prior of each arm in each stratum is fitted to the stratum's counts; a prompt's own counts are added to it.
-    Costs are the means over all prompts; ``scale`` says how much each prompt differs where that was measured.
+    The posterior of each rate is that given the results of all arms on the prompt, by a model fitted to the prompts of
+    its stratum, or of all where the stratum has few: see
+    :func:`coinfer.models.budget.calibration.update.empirical_posteriors`. Costs are the means over all prompts;
+    ``scale`` says how much each prompt differs where that was measured.
     """
-    priors = fit_beta_priors(outcomes.successes, outcomes.samples, partition.of_prompt)
-    own = partition.of_prompt
-    alpha = priors.alpha.T[own] + outcomes.successes
-    beta = priors.beta.T[own] + (outcomes.samples - outcomes.successes)
+    alpha, beta = _posteriors(outcomes, partition)
     measured = np.isfinite(outcomes.sample_cost)
     if not measured.any(axis=1).all():
         resource, arm = np.argwhere(~measured.any(axis=1))[0]
@@ -190,6 +191,18 @@ def prompt_problem(
         strata=Strata(names=outcomes.prompts),
         information=partition.information,
     )
+
+
+def _posteriors(outcomes: Outcomes, partition: Partition) -> tuple[FloatArray, FloatArray]:
+    """Return alpha and beta, (prompts, arms)."""
+    sizes = np.bincount(partition.of_prompt, minlength=len(partition.names))
+    group = np.where(sizes >= FEW, np.arange(len(sizes)), -1)[partition.of_prompt]
+    alpha, beta = np.empty(outcomes.successes.shape), np.empty(outcomes.successes.shape)
+    for name in np.unique(group):
+        rows = np.flatnonzero(group == name)
+        made = empirical_posteriors(outcomes.only(rows))
+        alpha[rows], beta[rows] = made.alpha.array, made.beta.array
+    return alpha, beta
 
 
 def stratum_cost(cost: FloatArray, partition: Partition, resource: str) -> FloatArray:
