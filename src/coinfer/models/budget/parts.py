@@ -234,6 +234,19 @@ class Arm(Record, frozen=True, kw_only=True):
             raise ProblemError("sample_s", expected=f"a number in 0..{LARGEST:g}", found=self.sample_s)
 
 
+class Refit(Record, frozen=True, kw_only=True):
+    """Posteriors from a model that was fitted again to prompts drawn with replacement: how uncertain the fit is.
+
+    Attributes
+    ----------
+    alpha, beta
+        (strata, arms): above 0.
+    """
+
+    alpha: Matrix
+    beta: Matrix
+
+
 class PosteriorMenus(Record, frozen=True, kw_only=True, tag_field="form", tag="posterior"):
     r"""Menus as formulas: any right one of k samples counts, with :math:`p \sim \mathrm{Beta}(\alpha, \beta)`.
 
@@ -248,12 +261,16 @@ class PosteriorMenus(Record, frozen=True, kw_only=True, tag_field="form", tag="p
         (strata, arms): parameters of the posterior of the rate of success of one sample; above 0.
     scale
         (strata, arms): factor on the cost of one sample (prompts differ in length); absent: 1.
+    refits
+        Where all posteriors rest on one fitted model, the same from refits of it: all strata share its error, which
+        widens the interval of a plan. At least two, or none. They change no decision.
     """
 
     arms: tuple[Arm, ...]
     alpha: Matrix
     beta: Matrix
     scale: Matrix | None = None
+    refits: tuple[Refit, ...] = ()
 
 
 def _name(field: str, text: str) -> None:

@@ -74,8 +74,12 @@ def _posterior(problem: BudgetProblem, menus: PosteriorMenus) -> None:
     arms = {arm.name: i for i, arm in enumerate(menus.arms)}
     _differ("menus.arms", [arm.name for arm in menus.arms])
     rows = menus.alpha.shape[0]
-    for name in ("alpha", "beta", "scale"):
-        matrix: Matrix | None = getattr(menus, name)
+    named: list[tuple[str, Matrix | None]] = [("alpha", menus.alpha), ("beta", menus.beta), ("scale", menus.scale)]
+    for i, refit in enumerate(menus.refits):
+        named += [(f"refits[{i}].alpha", refit.alpha), (f"refits[{i}].beta", refit.beta)]
+    if len(menus.refits) == 1:
+        raise ProblemError("menus.refits", expected="at least two, or none", found=Plain("one"))
+    for name, matrix in named:
         if matrix is None:
             continue
         if matrix.shape != (rows, len(arms)) or rows < 1:

@@ -13,7 +13,7 @@ from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.budget.evaluate import BudgetEvaluation, evaluate
 from coinfer.models.budget.outcomes import Outcomes
-from coinfer.models.budget.parts import Amount, Arm, Cost, PosteriorMenus, TableMenus
+from coinfer.models.budget.parts import Amount, Arm, Cost, PosteriorMenus, Refit, TableMenus
 from coinfer.planner.budget.document import BudgetPlan
 from coinfer.planner.budget.make import plan as make_plan
 from coinfer.planner.budget.verify import verify
@@ -168,6 +168,10 @@ def _posterior(
         arms=tuple(arms),
         alpha=Matrix(menus.alpha.array + right),
         beta=Matrix(menus.beta.array + drawn - right),
+        refits=tuple(
+            Refit(alpha=Matrix(each.alpha.array + right), beta=Matrix(each.beta.array + drawn - right))
+            for each in menus.refits
+        ),
     )
 
 

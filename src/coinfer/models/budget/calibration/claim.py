@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
 
 from coinfer.errors import InputError
+from coinfer.models.budget.calibration.tables import table_claim, weights_of
 from coinfer.models.budget.curves.coverage import coverage_variance, expected_coverage
+from coinfer.models.budget.curves.gamma import log_survival_curve
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.budget.evaluate import entries
-from coinfer.models.budget.parts import PosteriorMenus, TableMenus
+from coinfer.models.budget.parts import PosteriorMenus, Refit, TableMenus
 from coinfer.solver.program import FloatArray, IntArray
 
 LEVEL = 0.95
-LEAST = 1e-100
-"""Least variance that is divided by: its inverse can still be squared."""
+NORMAL = 1e-5
+"""Variance, as a share of the largest that a chance can have, below which a Beta distribution is a normal one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +58,9 @@ def claim(
     Parameters
     ----------
     problem, decision
-        Menus that are posteriors, or a table with ``value_error``. In posterior menus each prompt of a stratum has a
-        rate of its own, drawn from the stratum's distribution. A table's errors are those of its strata: shared by all
-        prompts of one, independent between strata; its values are shrunk first, see :func:`shrunk`.
+        Menus that are posteriors, or a table with ``value_error``. Posteriors are those of the strata's rates, and a
+        table's errors those of its strata: shared by all prompts of one, independent between strata. What a table
+        promises is taken down first, see :mod:`coinfer.models.budget.calibration.tables`.
     level
         Probability that the interval is to cover.
     scored_on
@@ -77,11 +80,22 @@ def claim(
     menus = problem.menus
     if isinstance(menus, PosteriorMenus):
         mean, variance = _by_posterior(problem, menus, taken, scored_on)
-        return claimed(mean, variance, level=level, basis="posterior means and variances of the rates")
+        return _chance(mean, variance, level=level, basis="posterior means and variances of the rates")
     if menus.value_error is None:
         return None
     mean, variance = _by_table(problem, menus, taken, scored_on)
-    return claimed(mean, variance, level=level, basis="values shrunk towards the mean of their option")
+    return claimed(mean, variance, level=level, basis="values given their whole rows, less what picking the best adds")
+
+
+def _chance(mean: float, variance: float, *, level: float, basis: str) -> Claimed:
+    """Return the claim of a mean of chances: the Beta distribution of these moments, which ends at 0 and 1."""
+    from scipy.special import betaincinv
+
+    if not 0.0 < mean < 1.0 or variance < NORMAL * mean * (1.0 - mean):
+        return claimed(mean, variance, level=level, basis=basis)
+    size = max(mean * (1.0 - mean) / variance - 1.0, 1e-3)
+    low, high = betaincinv(mean * size, (1.0 - mean) * size, [0.5 - 0.5 * level, 0.5 + 0.5 * level]).tolist()
+    return Claimed(value=mean, low=low, high=high, level=level, basis=basis)
 
 
 def claimed(mean: float, variance: float, *, level: float, basis: str) -> Claimed:
@@ -90,116 +104,56 @@ def claimed(mean: float, variance: float, *, level: float, basis: str) -> Claime
     return Claimed(value=mean, low=max(mean - reach, 0.0), high=mean + reach, level=level, basis=basis)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Shrunk:
-    """Noisy values after shrinking.
-
-    Attributes
-    ----------
-    mean, variance
-        (rows, columns): of the posterior, given center and spread of the column.
-    by_center, by_spread
-        (rows, columns): how much the mean moves with the column's center, and with its variance between rows.
-    center_variance, spread_variance
-        (columns,): how uncertain those two are; their errors are shared by the rows.
-    """
-
-    mean: FloatArray
-    variance: FloatArray
-    by_center: FloatArray
-    by_spread: FloatArray
-    center_variance: FloatArray
-    spread_variance: FloatArray
-
-
-def shrunk(value: FloatArray, error: FloatArray) -> Shrunk:
-    """Shrink noisy values towards the mean of their column, as much as their errors say: empirical Bayes, normal.
-
-    With fewer than three rows nothing is shrunk.
-
-    Parameters
-    ----------
-    value, error
-        (rows, columns): estimates, independent between rows, and their standard errors.
-    """
-    rows, columns = value.shape
-    noise = error.astype(np.float64) ** 2
-    if rows < 3:
-        nought, none = np.zeros((rows, columns)), np.zeros(columns)
-        mean = value.astype(np.float64)
-        return Shrunk(
-            mean=mean,
-            variance=noise,
-            by_center=nought,
-            by_spread=nought,
-            center_variance=none,
-            spread_variance=none,
-        )
-    spread = np.array([_spread(value[:, column], noise[:, column]) for column in range(columns)])
-    precision = 1.0 / np.maximum(noise + spread, LEAST)
-    spread, spread_variance = _pooled(spread, 2.0 / (precision**2).sum(axis=0))
-    precision = 1.0 / np.maximum(noise + spread, LEAST)
-    center = (precision * value).sum(axis=0) / precision.sum(axis=0)
-    center, center_variance = _pooled(center, 1.0 / precision.sum(axis=0))
-    give = noise * precision  # the share of the way to the center
-    return Shrunk(
-        mean=value + give * (center - value),
-        variance=(1.0 - give) * noise,
-        by_center=give,
-        by_spread=(value - center) * give * precision,
-        center_variance=center_variance,
-        spread_variance=spread_variance,
-    )
-
-
-def _pooled(estimate: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Shrink what is estimated of each column towards all columns: the best-looking column is partly luck too."""
-    if len(estimate) < 3:
-        return estimate, variance
-    between = _spread(estimate, variance)
-    weight = 1.0 / np.maximum(variance + between, LEAST)
-    give = variance * weight
-    center = float(weight @ estimate / weight.sum())
-    return estimate + give * (center - estimate), (1.0 - give) * variance + give**2 / weight.sum()
-
-
-def _spread(value: FloatArray, variance: FloatArray) -> float:
-    """Return the variance between rows by Paule and Mandel: the weighted sum of squares is what it should be."""
-
-    def excess(spread: float) -> float:
-        weight = 1.0 / np.maximum(variance + spread, LEAST)
-        center = weight @ value / weight.sum()
-        return float(weight @ (value - center) ** 2) - (len(value) - 1)
-
-    low, high = 0.0, float(value.var()) * 2.0 + LEAST
-    if excess(low) <= 0.0:
-        return 0.0
-    while excess(high) > 0.0 and high < 1e300:
-        high *= 2.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if excess(middle) > 0.0 else (low, middle)
-    return high
-
-
 def _by_posterior(
     problem: BudgetProblem, menus: PosteriorMenus, taken: IntArray, scored_on: int | None
 ) -> tuple[float, float]:
-    """Return mean and variance of the mean value; entries are independent since prompts are."""
+    r"""Return mean and variance of the mean value.
+
+    All prompts of a stratum share its rate with an arm, so they err together, and so do options of k and l samples of
+    it: :math:`\operatorname{Cov}(v_k, v_l) = S_{k+l} - S_k S_l` with :math:`S_k = E[(1-p)^k]`. The error of the fitted
+    model, by its refits, is shared by all strata.
+    """
     arms = {arm.name: i for i, arm in enumerate(menus.arms)}
     arm = np.array([arms[option.arm or ""] for option in problem.options])[taken[:, 1]]
     draws = np.array([option.samples or 0 for option in problem.options])[taken[:, 1]]
+    copies = taken[:, 2].astype(np.float64)
     alpha, beta = menus.alpha.array[taken[:, 0], arm], menus.beta.array[taken[:, 0], arm]
     mean, variance = np.empty(len(taken)), np.empty(len(taken))
     for count in np.unique(draws):
         here = draws == count
         mean[here] = expected_coverage(alpha[here], beta[here], [count])[:, 0]
-        variance[here] = coverage_variance(alpha[here], beta[here], [count])[:, 0]
+        variance[here] = copies[here] ** 2 * coverage_variance(alpha[here], beta[here], [count])[:, 0]
         if scored_on is not None and count:
-            variance[here] += _scoring_variance(alpha[here], beta[here], int(count), scored_on)
-    copies = taken[:, 2].astype(np.float64)
+            variance[here] += copies[here] * _scoring_variance(alpha[here], beta[here], int(count), scored_on)
+    shared = math.fsum(variance)
+    for first, second in _pairs(taken[:, 0], arm):
+        both = log_survival_curve(
+            beta[[first]], alpha[[first]], np.array([draws[first], draws[second], draws[first] + draws[second]], float)
+        )[0]
+        joint = math.exp(both[2]) * -math.expm1(min(both[0] + both[1] - both[2], 0.0))
+        shared += 2.0 * copies[first] * copies[second] * joint
     prompts = problem.prompts
-    return math.fsum(copies * mean) / prompts, math.fsum(copies * variance) / prompts**2
+    refitted = [_mean(refit, taken, arm, draws) / prompts for refit in menus.refits]
+    fit = float(np.var(refitted, ddof=1)) if refitted else 0.0
+    return math.fsum(copies * mean) / prompts, shared / prompts**2 + fit
+
+
+def _mean(refit: Refit, taken: IntArray, arm: IntArray, draws: IntArray) -> float:
+    """Return the value of all prompts by the posteriors of a refit."""
+    alpha, beta = refit.alpha.array[taken[:, 0], arm], refit.beta.array[taken[:, 0], arm]
+    total = 0.0
+    for count in np.unique(draws):
+        here = draws == count
+        total += math.fsum(taken[here, 2] * expected_coverage(alpha[here], beta[here], [count])[:, 0])
+    return total
+
+
+def _pairs(stratum: IntArray, arm: IntArray) -> list[tuple[int, int]]:
+    """Return the pairs of entries that share a stratum and an arm; there are few."""
+    order = np.lexsort((arm, stratum))
+    same = (np.diff(stratum[order]) == 0) & (np.diff(arm[order]) == 0)
+    groups = np.split(order, np.flatnonzero(~same) + 1)
+    return [pair for group in groups if len(group) > 1 for pair in combinations(group.tolist(), 2)]
 
 
 def _scoring_variance(alpha: FloatArray, beta: FloatArray, draws: int, samples: int) -> FloatArray:
@@ -220,15 +174,14 @@ def _survival(alpha: FloatArray, beta: FloatArray, draws: FloatArray) -> FloatAr
 
 
 def _by_table(problem: BudgetProblem, menus: TableMenus, taken: IntArray, scored_on: int | None) -> tuple[float, float]:
-    """Return mean and variance of the mean value; what is taken of one stratum, or of one option, errs together."""
+    """Return mean and variance of the mean value."""
     assert menus.value_error is not None  # noqa: S101
-    fit = shrunk(menus.value.array, menus.value_error.array)
-    copies, cell = taken[:, 2].astype(np.float64), (taken[:, 0], taken[:, 1])
-    picked, reach = fit.mean[cell], copies * np.sqrt(fit.variance[cell])
-    total = math.fsum(np.bincount(taken[:, 0], weights=reach, minlength=problem.rows) ** 2)
-    for by, variance in ((fit.by_center, fit.center_variance), (fit.by_spread, fit.spread_variance)):
-        together = np.bincount(taken[:, 1], weights=copies * by[cell], minlength=len(variance))
-        total += float(together**2 @ variance)
+    value, error = menus.value.array, menus.value_error.array
+    if menus.available is not None:
+        value = np.where(menus.available.array > 0.0, value, np.nan)
+    mean, variance = table_claim(value, error, weights_of(taken, value.shape, problem.prompts))
     if scored_on is not None:
-        total += math.fsum(copies * np.clip(picked * (1.0 - picked), 0.0, None)) / scored_on
-    return math.fsum(copies * picked) / problem.prompts, total / problem.prompts**2
+        copies = taken[:, 2].astype(np.float64)
+        each = np.clip(menus.value.array[taken[:, 0], taken[:, 1]], 0.0, 1.0)
+        variance += math.fsum(copies * each * (1.0 - each)) / scored_on / problem.prompts**2
+    return mean, variance

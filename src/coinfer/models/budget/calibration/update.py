@@ -7,12 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from coinfer.errors import InputError, Plain
-from coinfer.models.budget.calibration.factor import fit_factors, matched_beta, posterior_weights, told
+from coinfer.models.budget.calibration.factor import Factors, fit_factors, matched_beta, posterior_weights, told
 from coinfer.models.budget.outcomes import Outcomes
 from coinfer.records import Document, Matrix
 from coinfer.solver.program import FloatArray, IntArray
 
 MOST_FITTED = 2_000
+REFITS = 8
 RUN = 500
 """Prompts whose posteriors are computed together."""
 
@@ -83,9 +84,37 @@ def empirical_posteriors(outcomes: Outcomes) -> Posteriors:
     See :mod:`coinfer.models.budget.calibration.factor`; the Beta distribution with the closest coverage is returned.
     With more than :data:`MOST_FITTED` prompts the model is fitted to so many of them, evenly spaced.
     """
+    return _posteriors(outcomes, fit_factors(_some(outcomes)))
+
+
+def empirical_refits(outcomes: Outcomes, *, repeats: int = REFITS, seed: int = 0) -> tuple[Posteriors, ...]:
+    """Return the same from models fitted to prompts drawn again with replacement: how uncertain the fit is.
+
+    Parameters
+    ----------
+    outcomes
+        As of :func:`empirical_posteriors`.
+    repeats
+        Refits, at least 2.
+    seed
+        Of the drawing.
+    """
+    if repeats < 2:
+        raise InputError("repeats", expected="at least 2", found=repeats)
+    some, random = _some(outcomes), np.random.default_rng(seed)
+    fitted, count = fit_factors(some), len(some.prompts)
+    drawn = [random.integers(count, size=count) for _ in range(repeats)]
+    return tuple(_posteriors(outcomes, fit_factors(some.only(rows), start=fitted)) for rows in drawn)
+
+
+def _some(outcomes: Outcomes) -> Outcomes:
     count = len(outcomes.prompts)
-    some = np.unique(np.linspace(0, count - 1, MOST_FITTED).astype(np.int64)) if count > MOST_FITTED else None
-    fitted = fit_factors(outcomes if some is None else outcomes.only(some))
+    if count <= MOST_FITTED:
+        return outcomes
+    return outcomes.only(np.unique(np.linspace(0, count - 1, MOST_FITTED).astype(np.int64)))
+
+
+def _posteriors(outcomes: Outcomes, fitted: Factors) -> Posteriors:
     counts = np.hstack([outcomes.successes, outcomes.samples])
     first, place = np.unique(counts, axis=0, return_index=True, return_inverse=True)[1:]  # equal counts, equal beliefs
     parts = [first[start : start + RUN] for start in range(0, len(first), RUN)]

@@ -9,18 +9,20 @@ from itertools import product
 import numpy as np
 
 from coinfer.errors import Plain, ProblemError
-from coinfer.models.budget.calibration.update import empirical_posteriors
+from coinfer.models.budget.calibration.update import REFITS, empirical_posteriors, empirical_refits
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.difficulty.measured import option_costs, option_values
 from coinfer.models.budget.difficulty.shrink import Shrinkage, mean_per_stratum, stratum_values
 from coinfer.models.budget.difficulty.strata import Partition
 from coinfer.models.budget.outcomes import Outcomes
-from coinfer.models.budget.parts import Amount, Arm, Budget, Cost, Option, PosteriorMenus, Strata, TableMenus
+from coinfer.models.budget.parts import Amount, Arm, Budget, Cost, Option, PosteriorMenus, Refit, Strata, TableMenus
 from coinfer.records import Matrix
 from coinfer.solver.program import FloatArray, IntArray
 
 NOTHING = Option(name="nothing", strategy="samples", samples=0)
 """The option that leaves a prompt alone."""
+MOST_REFITTED = 2_000
+"""Prompts up to which the fit is repeated, for the interval of a plan."""
 FEW = 30
 """Prompts below which a stratum has no model of rates of its own."""
 
@@ -155,7 +157,7 @@ def prompt_problem(
     :func:`coinfer.models.budget.calibration.update.empirical_posteriors`. Costs are the means over all prompts;
     ``scale`` says how much each prompt differs where that was measured.
     """
-    alpha, beta = _posteriors(outcomes, partition)
+    fitted, refits = _posteriors(outcomes, partition)
     measured = np.isfinite(outcomes.sample_cost)
     if not measured.any(axis=1).all():
         resource, arm = np.argwhere(~measured.any(axis=1))[0]
@@ -185,7 +187,11 @@ def prompt_problem(
         name=name,
         options=(nothing, *options),
         menus=PosteriorMenus(
-            arms=arms, alpha=Matrix(alpha), beta=Matrix(beta), scale=Matrix(np.maximum(ratio.mean(axis=0), 1e-12))
+            arms=arms,
+            alpha=fitted.alpha,
+            beta=fitted.beta,
+            scale=Matrix(np.maximum(ratio.mean(axis=0), 1e-12)),
+            refits=refits,
         ),
         budgets=budgets,
         strata=Strata(names=outcomes.prompts),
@@ -193,16 +199,20 @@ def prompt_problem(
     )
 
 
-def _posteriors(outcomes: Outcomes, partition: Partition) -> tuple[FloatArray, FloatArray]:
-    """Return alpha and beta, (prompts, arms)."""
+def _posteriors(outcomes: Outcomes, partition: Partition) -> tuple[Refit, tuple[Refit, ...]]:
+    """Return alpha and beta, (prompts, arms), and those of refits where the prompts are not too many for that."""
     sizes = np.bincount(partition.of_prompt, minlength=len(partition.names))
     group = np.where(sizes >= FEW, np.arange(len(sizes)), -1)[partition.of_prompt]
-    alpha, beta = np.empty(outcomes.successes.shape), np.empty(outcomes.successes.shape)
+    count = 1 + (REFITS if len(group) <= MOST_REFITTED else 0)
+    alpha, beta = np.empty((count, *outcomes.successes.shape)), np.empty((count, *outcomes.successes.shape))
     for name in np.unique(group):
         rows = np.flatnonzero(group == name)
-        made = empirical_posteriors(outcomes.only(rows))
-        alpha[rows], beta[rows] = made.alpha.array, made.beta.array
-    return alpha, beta
+        own = outcomes.only(rows)
+        made = (empirical_posteriors(own), *(empirical_refits(own) if count > 1 else ()))
+        for i, each in enumerate(made):
+            alpha[i, rows], beta[i, rows] = each.alpha.array, each.beta.array
+    first, *others = (Refit(alpha=Matrix(a), beta=Matrix(b)) for a, b in zip(alpha, beta, strict=True))
+    return first, tuple(others)
 
 
 def stratum_cost(cost: FloatArray, partition: Partition, resource: str) -> FloatArray:
