@@ -17,7 +17,7 @@ from coinfer.models.budget.curves.coverage import expected_coverage, unbiased_co
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.imports.problem import problem_from
 from coinfer.models.budget.outcomes import Outcomes
-from coinfer.models.budget.parts import Amount, Arm, Budget, Option, PosteriorMenus
+from coinfer.models.budget.parts import Budget
 from coinfer.planner.budget.document import BudgetPlan
 from coinfer.planner.budget.make import plan
 from coinfer.solver.limits import Limits
@@ -53,20 +53,6 @@ def rows(quick: bool) -> list[Row]:
     made += _by_samples("livecodebench, 5 of 10", coded, (100, 5), 20.0, (0, 1), splits)
     made += _by_prompts("livecodebench, 200 of 400", coded, 4 * splits)
     return made + _design_rows(monkeys("codecontests"), 3 if quick else 10)
-
-
-def _problem(outcomes: Outcomes, posteriors: Posteriors, each: float, draws: tuple[int, ...]) -> BudgetProblem:
-    cost = outcomes.sample_cost[0, 0]
-    arms = tuple(
-        Arm(name=name, per_sample=(Amount(resource="cost", amount=float(cost[i])),))
-        for i, name in enumerate(outcomes.arms)
-    )
-    return BudgetProblem(
-        name="claims",
-        options=tuple(Option(name=f"{a} x {k}", arm=a, samples=k) for a in outcomes.arms for k in draws),
-        menus=PosteriorMenus(arms=arms, alpha=posteriors.alpha, beta=posteriors.beta),
-        budgets=(Budget(resource="cost", limit=each * len(outcomes.prompts)),),
-    )
 
 
 def _reached(problem: BudgetProblem, taken: IntArray, scored: Outcomes, *, plug_in: bool) -> float:
@@ -133,23 +119,21 @@ def _by_samples(
 ) -> list[Row]:
     """Plan on some samples of some prompts (``size``), claim, and score on the other samples.
 
-    Three claims: by refitting; the plan's own, whose interval knows no error of the fit; and the own one of the plan of
-    a problem as the importer makes it for single prompts.
+    Two claims: the plan's own, of the problem as the importer makes it for single prompts; and that by refitting the
+    model to the outcomes at hand.
     """
-    seen = {how: _Seen(how, name) for how in ("refitted", "the plan's own", "the importer's plan's own")}
+    seen = {how: _Seen(how, name) for how in ("the plan's own", "refitted")}
     for seed in range(splits):
         picked = np.random.default_rng(seed).permutation(len(everything.prompts))[: size[0]]
         part, scored = everything.only(picked).thinned(size[1], seed=seed)
-        fitted = _problem(part, empirical_posteriors(part), each, draws)
-        imported = problem_from(part, name="claims", budgets=fitted.budgets, samples=draws[1:], per="prompt")
-        for problem, own in ((fitted, "the plan's own"), (imported, "the importer's plan's own")):
-            made, least = plan(problem, limits=Limits(relative_gap=1e-3), with_proof=False), int(scored.samples.min())
-            taken = made.decision.taken.array.astype(np.int64)
-            reached = _reached(problem, taken, scored, plug_in=False), _reached(problem, taken, part, plug_in=True)
-            seen[own].add(_own(made, problem, least), *reached)
-            if problem is fitted:
-                wide = claim_by_refitting(part, problem, made.decision, scored_on=least, repeats=REFITS, seed=seed)
-                seen["refitted"].add((wide.value, wide.low, wide.high), *reached)
+        limit = (Budget(resource="cost", limit=each * len(part.prompts)),)
+        problem = problem_from(part, name="claims", budgets=limit, samples=draws[1:], per="prompt")
+        made, least = plan(problem, limits=Limits(relative_gap=1e-3), with_proof=False), int(scored.samples.min())
+        taken = made.decision.taken.array.astype(np.int64)
+        reached = _reached(problem, taken, scored, plug_in=False), _reached(problem, taken, part, plug_in=True)
+        seen["the plan's own"].add(_own(made, problem, least), *reached)
+        wide = claim_by_refitting(part, problem, made.decision, scored_on=least, repeats=REFITS, seed=seed)
+        seen["refitted"].add((wide.value, wide.low, wide.high), *reached)
     return [row for each_seen in seen.values() for row in each_seen.rows()]
 
 
