@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -34,6 +35,8 @@ from coinfer.version import __version__
 ENGINES = ("auto", "prices", "highs", "cp-sat", "scip", "cbc")
 MOST_REFEREED = 20_000
 """Strata times options of a problem that HiGHS is given where prices find no choice, and not that there is none."""
+MOST_SECOND_S = 10.0
+"""Seconds that HiGHS may take to better what prices have found for several budgets."""
 TOLERANCE = 1e-9
 """Relative gap that counts as none."""
 
@@ -61,15 +64,7 @@ def plan(
     program = formulate(problem)
     scaled = scale(program)
     if engine in ("auto", "prices"):
-        result = solve(scaled.program, limits=limits, stop=stop, on_progress=on_progress)
-        small = problem.rows * len(problem.options) <= MOST_REFEREED
-        unsure = result.status is Status.UNSOLVED and result.limit == "other"
-        if result.status is Status.INFEASIBLE:  # said only where the checker sees it too
-            unsure = result.proof is None or not shown_by(scaled.program, result.proof).infeasible
-        if unsure and not small:
-            raise LimitReached("whether any choice keeps every limit is nearer to rounding than the prices can tell")
-        if unsure:
-            result = solve_by("highs", scaled.program, limits=limits, stop=stop, on_progress=on_progress)
+        result = _by_prices(problem, scaled, limits=limits, stop=stop, on_progress=on_progress)
     else:
         result = solve_by(engine, scaled.program, limits=limits, stop=stop, on_progress=on_progress)
     proof = _natural(result.proof, scaled) if with_proof else None
@@ -93,6 +88,39 @@ def plan(
         seconds=time.perf_counter() - began,
         coinfer_version=__version__,
     )
+
+
+def _by_prices(
+    problem: BudgetProblem, scaled: Scaled, *, limits: Limits, stop: Stop, on_progress: OnProgress | None
+) -> KnapsackResult:
+    """Solve by prices; where those leave a small problem open, another engine looks for a better choice.
+
+    Infeasible is said only where the checker sees it too, or that engine says so.
+    """
+    began = time.perf_counter()
+    result = solve(scaled.program, limits=limits, stop=stop, on_progress=on_progress)
+    unsure = result.status is Status.UNSOLVED and result.limit == "other"
+    if result.status is Status.INFEASIBLE:
+        unsure = result.proof is None or not shown_by(scaled.program, result.proof).infeasible
+    open_gap = result.status is Status.FEASIBLE and result.limit in ("gap", "states") and len(scaled.cost_factor) > 1
+    if not unsure and not open_gap:
+        return result
+    if problem.rows * len(problem.options) > MOST_REFEREED:
+        if unsure:
+            raise LimitReached("whether any choice keeps every limit is nearer to rounding than the prices can tell")
+        return result
+    left = None if limits.time_s is None else max(limits.time_s - (time.perf_counter() - began), 0.0)
+    seconds = left if unsure else min(MOST_SECOND_S if left is None else left, MOST_SECOND_S)
+    other = solve_by(
+        "highs",
+        scaled.program,
+        limits=msgspec.structs.replace(limits, time_s=seconds),
+        stop=stop,
+        on_progress=on_progress,
+    )
+    if unsure or other.taken is None or not other.value > result.value:
+        return other if unsure else result
+    return replace(other, status=Status.FEASIBLE, limit=result.limit, bound=result.bound, proof=result.proof)
 
 
 def _best(

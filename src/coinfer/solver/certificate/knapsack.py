@@ -14,12 +14,13 @@ would have :math:`\lambda \cdot \sum c \le \lambda \cdot B`. ∎
 the sums are exact. Elsewhere a float stands for itself: with :math:`u = 2^{-53}` and R prices, the worth of an option
 is off by at most :math:`(R + 2) u (|v| + \sum_r \lambda_r |c_r|)`, products with copies add one :math:`u` and
 ``math.fsum`` one more; the sum of these, with :math:`R + 6` in place of :math:`R + 4`, is added to the bound.
+Where options are few, these sums too are made in rational arithmetic, and nothing is added.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -34,6 +35,7 @@ from coinfer.solver.certificate.knapsack_exact import (
     value_digits,
     weighted_sum,
     whole_block,
+    whole_costs,
     worths,
 )
 from coinfer.solver.knapsack.program import Block, MultipleChoiceKnapsack, check_block
@@ -42,6 +44,8 @@ from coinfer.solver.program import FloatArray
 UNIT = 2.0**-53
 BLOCK_ROWS = 2**14
 LARGEST = 10**290
+FEW = 2**12
+"""Options of all rows up to which sums of floats, too, are made without rounding."""
 SHORT = 9
 """Significant digits of a price that a plan carries: few enough for whole numbers of 64 bits."""
 
@@ -116,6 +120,9 @@ def price_bound(program: MultipleChoiceKnapsack, prices: tuple[float, ...]) -> t
             continue
         exact = False
         best, size = _floats(block, prices)
+        if program.menus.rows * program.menus.options <= FEW:
+            total += _fractions(block, given, program.budget)
+            continue
         total += Fraction(math.fsum((best * block.copies).tolist()))
         slack += float(size @ block.copies)
     if exact:
@@ -131,9 +138,18 @@ def shows_infeasible(program: MultipleChoiceKnapsack, prices: tuple[float, ...])
     CertificateError, InputError
         As :func:`price_bound`.
     """
+    return _infeasible(program, prices)[0]
+
+
+def _infeasible(program: MultipleChoiceKnapsack, prices: tuple[float, ...]) -> tuple[bool, bool]:
+    """Return whether the prices show that there is no choice, and whether the sums are exact."""
+    barred = program.budget == -np.inf
+    if len(prices) == len(barred) and any(0.0 < prices[r] < math.inf for r in np.flatnonzero(barred).tolist()):
+        _checked(program, tuple(0.0 if own else price for own, price in zip(barred.tolist(), prices, strict=True)))
+        return True, True  # every cost is finite, and so above that limit
     free = MultipleChoiceKnapsack(menus=_Free(program), budget=program.budget)
-    total, _ = price_bound(free, prices)
-    return total < 0  # the most that minus the priced cost can be, and the priced budgets
+    total, exact = price_bound(free, prices)
+    return total < 0, exact  # the most that minus the priced cost can be, and the priced budgets
 
 
 def shown_by(program: MultipleChoiceKnapsack, proof: KnapsackProof, *, most_states: int = 2_000_000) -> Shown:
@@ -157,12 +173,12 @@ def shown_by(program: MultipleChoiceKnapsack, proof: KnapsackProof, *, most_stat
 
     words = "prices, one pass over the menus"
     if proof.shows == "infeasible":
-        free = MultipleChoiceKnapsack(menus=_Free(program), budget=program.budget)
-        total, exact = price_bound(free, proof.prices)
-        return Shown(bound=None, infeasible=total < 0, method=words, exact=exact, core=False)
+        infeasible, exact = _infeasible(program, proof.prices)
+        return Shown(bound=None, infeasible=infeasible, method=words, exact=exact, core=False)
     priced, exact = price_bound(program, proof.prices)
     bound = _whole_part(program, priced) if exact else priced
-    words += " in exact arithmetic" if exact else " with a margin for rounding"
+    whole = exact or program.menus.rows * program.menus.options <= FEW
+    words += " in exact arithmetic" if whole else " with a margin for rounding"
     core = False
     if proof.core_bound is not None and not math.isfinite(proof.core_bound):
         raise CertificateError(f"proof.core_bound: expected a finite number; found {proof.core_bound}")
@@ -213,6 +229,26 @@ def _floats(block: Block, prices: tuple[float, ...]) -> tuple[FloatArray, FloatA
     if not np.isfinite(size).all() or size.max() > LARGEST:
         raise CertificateError("proof: sums beyond the range of floats")
     return np.where(present, worth, -np.inf).max(axis=1), size.max(axis=1)
+
+
+def _fractions(block: Block, prices: tuple[Fraction, ...], budget: FloatArray) -> Fraction:
+    """Return the sum of the best worths without rounding, and what budgets are above the decimals they are written as.
+
+    Beside costs that are no decimals a budget, too, is the float itself, where that is more.
+    """
+    of_cost: Callable[[float], Fraction] = decimal
+    total = Fraction(0)
+    if whole_costs(block) is None:
+        of_cost = Fraction
+        limits = zip(prices, budget.tolist(), strict=True)
+        total += sum((p * max(Fraction(own) - decimal(own), Fraction(0)) for p, own in limits if p), Fraction(0))
+    for i, copies in enumerate(block.copies.tolist()):
+        nets = []
+        for j in np.flatnonzero(block.value[i] > -np.inf).tolist():
+            costs = zip(prices, block.cost[:, i, j].tolist(), strict=True)
+            nets.append(Fraction(float(block.value[i, j])) - sum((p * of_cost(c) for p, c in costs if p), Fraction(0)))
+        total += copies * max(nets)
+    return total
 
 
 def _blocks(program: MultipleChoiceKnapsack) -> Iterator[tuple[int, Block]]:

@@ -8,11 +8,15 @@ with more than one such option are gone through one after another, keeping the s
 dominates. A sum is given up where even the rest of the rows can bring it neither inside the budgets nor near enough.
 
 Where the menus are no decimals the same is done in floats, with a tolerance that is added to the bound shown.
+
+Where few choices are open, as for few rows of many copies, they are listed instead
+(:mod:`coinfer.solver.certificate.knapsack_lattice`), and the bound shown is exact for all numbers.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -21,14 +25,17 @@ from numpy.typing import NDArray
 
 from coinfer.errors import CertificateError
 from coinfer.solver.certificate.knapsack_exact import decimal
+from coinfer.solver.certificate.knapsack_lattice import best_left
 from coinfer.solver.certificate.knapsack_open import Open, collect, rounding
 from coinfer.solver.knapsack.program import MultipleChoiceKnapsack
 
 MOST_ROWS = 20_000
 """Rows, each copy counted, that are gone through at most."""
 UNIT = 2.0**-53
-TOLERANCE = 1e-12
-"""Relative to the bound: what the sums of floats may be off by."""
+ROUNDING = Fraction(1, 2**50)
+"""What a claim may be too low by, relative to the sizes summed up: it is a float, and so was what it is the sum of."""
+MOST_WORK = (16, 1)
+"""Sums made in all, as a multiple of those kept at a time: for one limit, and for several, which hardly dominate."""
 ROOM = 2**61
 ROUNDED = 1.0 + 1e-9
 """What sums of losses, none below 0, are allowed more for their rounding."""
@@ -58,29 +65,70 @@ def check_core(
         If a choice is found that keeps the budgets and is above the claim.
     """
     given = tuple(decimal(price) for price in prices)
-    slack = Fraction(max(abs(float(bound)), 1.0) * TOLERANCE)
-    allowed = bound - decimal(claimed)
-    found = collect(program, given, allowed + slack)
+    claim = decimal(claimed)
+    found = collect(program, given, bound - claim)
     if found is None:
         return None
-    limits = program.budget.tolist()
-    left = [
-        None if math.isinf(limit) else decimal(limit) - used for limit, used in zip(limits, found.taken, strict=True)
-    ]
+    left = _left(program, found, max)
+    unspent = (price * room for price, room in zip(given, left, strict=True) if room is not None)
+    allowed = found.value + sum(unspent, Fraction(0)) - claim
+    if allowed <= 0:
+        return claim
+    above = claim - found.value
+    done, best = best_left(found.rows, left, given, allowed, above)
+    if not done:
+        return _by_sums(found, left, given, claimed, allowed, most_states)
+    if best is None or best.gain - above <= ROUNDING * (Fraction(found.size) + abs(claim)):
+        return claim if best is None else found.value + best.gain
+    done, best = best_left(found.rows, _left(program, found, min), given, allowed, above)
+    if best is None:
+        return None  # whether that choice keeps the limits is a matter of how a float is read
+    raise CertificateError(f"proof.core_bound: a choice above {claimed!r} keeps the limits")
+
+
+def _left(
+    program: MultipleChoiceKnapsack, found: Open, pick: Callable[[Fraction, Fraction], Fraction]
+) -> list[Fraction | None]:
+    """Return the budgets less what the best options take.
+
+    Beside costs that are decimals a budget is the decimal that it is written as; beside others, the larger or the
+    smaller of that and the float itself.
+    """
+    left: list[Fraction | None] = []
+    for limit, used in zip(program.budget.tolist(), found.taken, strict=True):
+        if math.isinf(limit):
+            left.append(None)
+        else:
+            room = decimal(limit) if found.exact_costs else pick(decimal(limit), Fraction(limit))
+            left.append(room - used)
+    return left
+
+
+def _by_sums(
+    found: Open,
+    left: list[Fraction | None],
+    prices: tuple[Fraction, ...],
+    claimed: float,
+    allowed: Fraction,
+    most_states: int,
+) -> Fraction | None:
+    """Do the same row by row, where there are too many choices to list them."""
     tolerance = Fraction(0)
-    sums = _Sums.of(found, left, given, allowed, exact=True, exact_costs=True) if found.exact else None
+    sums = _Sums.of(found, left, prices, allowed, exact=True, exact_costs=True) if found.exact else None
     if sums is None:  # no decimals, or too many digits for whole numbers
-        tolerance = slack + rounding(found, given)
-        wider = allowed + tolerance
+        tolerance = rounding(found)
         if found.exact_costs:
-            sums = _Sums.of(found, left, given, wider, exact=False, exact_costs=True)
-        sums = sums or _Sums.of(found, left, given, wider, exact=False, exact_costs=False)
+            sums = _Sums.of(found, left, prices, allowed, exact=False, exact_costs=True)
+        sums = sums or _Sums.of(found, left, prices, allowed, exact=False, exact_costs=False)
     if sums is None or not sums.run(most_states):
         return None
-    above = decimal(claimed) - found.value + tolerance
-    if sums.gains_more_than(above, surely=True):
+    above = decimal(claimed) - found.value
+    if found.exact and tolerance == 0 and not sums.gains_more_than(above, surely=False):
+        return decimal(claimed)
+    tolerance += ROUNDING * (Fraction(found.size) + abs(decimal(claimed)))
+    if sums.gains_more_than(above + tolerance, surely=True):
         raise CertificateError(f"proof.core_bound: a choice above {claimed!r} keeps the limits")
-    if sums.gains_more_than(above, surely=False):
+    if sums.gains_more_than(above + tolerance, surely=False):
         return None  # in floats it cannot be told whether that choice keeps the limits
     return decimal(claimed) + 2 * tolerance
 
@@ -155,8 +203,9 @@ class _Sums:
         if not exact_costs:  # what a sum of so many floats can be off by, from the size of all that was added
             steps = sum(row[0] for row in made) + 8
             size = sum((row[0] * np.abs(row[1]).max(axis=0) for row in made), np.abs(room))
-            margin = steps * UNIT * size + [found.off[r] for r in kept]
-        return cls(made, room, weights, float(allowed) * ROUNDED, units[0], margin)
+            margin = steps * UNIT * size
+        most_lost = (float(allowed) + 2.0 * float(margin @ np.array(weights))) * ROUNDED
+        return cls(made, room, weights, most_lost, units[0], margin)
 
     def run(self, most_states: int) -> bool:
         """Go through all rows; false where there were too many sums."""
@@ -165,11 +214,13 @@ class _Sums:
         for each in ahead:
             future += each
         self._give_up(future)
+        work = MOST_WORK[len(self.left) > 1] * most_states
         for most, cost, gain, loss in self.rows:
             step = np.stack([cost.min(axis=0), cost.max(axis=0)])
             for _ in range(most):
                 future = future - step
-                if len(self.loss) * len(loss) > most_states:
+                work -= len(self.loss) * len(loss)
+                if len(self.loss) * len(loss) > most_states or work < 0:
                     return False
                 self.cost = (self.cost[:, None] + cost[None]).reshape(len(self.loss) * len(loss), len(self.left))
                 self.gain = (self.gain[:, None] + gain[None]).ravel()

@@ -154,3 +154,16 @@ def weighted_sum(numbers: NDArray[Any], copies: IntArray) -> int:
         if largest * int(copies.max(initial=0)) * len(copies) < ROOM:  # the sum of the copies could overflow itself
             return int(numbers @ copies)
     return sum(number * copy for number, copy in zip(numbers.tolist(), copies.tolist(), strict=True))
+
+
+def float_sum(numbers: FloatArray, copies: IntArray) -> Fraction:
+    """Return the sum of floats times copies, exactly: floats are whole numbers times powers of two."""
+    part, exponent = np.frexp(numbers)
+    whole = np.ldexp(part, 53).astype(np.int64)
+    total = Fraction(0)
+    for place in np.unique(exponent).tolist():
+        own = exponent == place
+        upper, lower = whole[own] >> 27, whole[own] & (2**27 - 1)
+        summed = (weighted_sum(upper, copies[own]) << 27) + weighted_sum(lower, copies[own])
+        total += summed * Fraction(2) ** (place - 53)
+    return total

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import mul
 
 import numpy as np
 
 from coinfer.solver.certificate.knapsack_exact import (
     WholeBlock,
     decimal,
+    float_sum,
     weighted_sum,
     whole_block,
     whole_costs,
@@ -44,28 +46,36 @@ class Open:
     options: int
     exact: bool
     exact_costs: bool
-    off: list[float]
-    """What rounding can have changed in ``taken`` and, last, in ``value``."""
+    size: float
+    """Sum of the sizes of the values of the best options."""
 
 
-def rounding(found: Open, prices: tuple[Fraction, ...]) -> Fraction:
-    """Return what sums of gains and of losses can be off by in floats."""
+def rounding(found: Open) -> Fraction:
+    """Return what sums of gains can be off by in floats."""
     copies = sum(row.copies for row in found.rows) + 8
-    size = sum((row.copies * max(map(abs, (*row.gain, *row.loss))) for row in found.rows), Fraction(0))
-    priced = sum((price * Fraction(off) for price, off in zip(prices, found.off, strict=False)), Fraction(0))
-    return 2 * (copies * Fraction(UNIT) * size + priced + Fraction(found.off[-1]))
+    size = sum((row.copies * max(map(abs, row.gain)) for row in found.rows), Fraction(0))
+    return 2 * copies * Fraction(UNIT) * size
 
 
 def collect(program: MultipleChoiceKnapsack, prices: tuple[Fraction, ...], allowed: Fraction) -> Open | None:
     """Find the options that lose less than ``allowed``, row by row."""
+    found = _collect(program, prices, allowed, decimals=True)
+    if found is not None and not found.exact_costs and program.menus.rows > BLOCK_ROWS:
+        return _collect(program, prices, allowed, decimals=False)  # one and the same meaning for all costs
+    return found
+
+
+def _collect(
+    program: MultipleChoiceKnapsack, prices: tuple[Fraction, ...], allowed: Fraction, *, decimals: bool
+) -> Open | None:
     menus = program.menus
-    found = Open([], [Fraction(0)] * menus.resources, Fraction(0), 0, True, True, [0.0] * (menus.resources + 1))
+    found = Open([], [Fraction(0)] * menus.resources, Fraction(0), 0, decimals, decimals, 0.0)
     for start in range(0, menus.rows, BLOCK_ROWS):
         block = menus.block(start, min(start + BLOCK_ROWS, menus.rows))
-        whole = whole_block(block)
+        whole = whole_block(block) if decimals else None
         if whole is None:
             found.exact = False
-            _collect_floats(found, block, prices, allowed)
+            _collect_floats(found, block, prices, allowed, decimals=decimals)
         else:
             _collect_whole(found, whole, prices, allowed)
         if found.options > MOST_OPTIONS:
@@ -86,7 +96,9 @@ def _collect_whole(found: Open, block: WholeBlock, prices: tuple[Fraction, ...],
     units = [10**digits for digits in block.cost_digits]
     for r, sheet in enumerate(block.cost):
         found.taken[r] += Fraction(weighted_sum(sheet[row, best], block.copies), units[r])
-    found.value += Fraction(weighted_sum(block.value[row, best], block.copies), 10**block.value_digits)
+    taken = block.value[row, best]
+    found.value += Fraction(weighted_sum(taken, block.copies), 10**block.value_digits)
+    found.size += float(np.abs(taken).astype(np.float64) @ block.copies) / 10**block.value_digits
     for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
         mine = np.flatnonzero(near[i]).tolist()
         found.options += len(mine)
@@ -104,7 +116,9 @@ def _collect_whole(found: Open, block: WholeBlock, prices: tuple[Fraction, ...],
         )
 
 
-def _collect_floats(found: Open, block: Block, prices: tuple[Fraction, ...], allowed: Fraction) -> None:
+def _collect_floats(
+    found: Open, block: Block, prices: tuple[Fraction, ...], allowed: Fraction, *, decimals: bool
+) -> None:
     present = block.value > -np.inf
     worth, size = np.where(present, block.value, -np.inf), np.abs(np.where(present, block.value, 0.0))
     for price, sheet in zip(prices, block.cost, strict=True):
@@ -113,26 +127,30 @@ def _collect_floats(found: Open, block: Block, prices: tuple[Fraction, ...], all
     best = worth.argmax(axis=1)
     row = np.arange(len(worth))
     unsure = 4 * (len(prices) + 3) * UNIT * size.max(axis=1)[:, None]
-    near = present & (worth[row, best][:, None] - worth < float(allowed) + unsure)
-    whole = whole_costs(block)
+    near = present & (worth[row, best][:, None] - worth < float(allowed) * (1.0 + 1e-12) + unsure)
+    whole = whole_costs(block) if decimals else None
     found.exact_costs &= whole is not None
-    for r, sheet in enumerate(block.cost):
-        if whole is not None:
-            found.taken[r] += Fraction(weighted_sum(whole[r][0][row, best], block.copies), 10 ** whole[r][1])
-            continue
-        found.taken[r] += Fraction(math.fsum((sheet[row, best] * block.copies).tolist()))
-        found.off[r] += 4 * UNIT * float(np.abs(sheet[row, best]) @ block.copies)
-    found.value += Fraction(math.fsum((block.value[row, best] * block.copies).tolist()))
-    found.off[-1] += 4 * UNIT * float(np.abs(block.value[row, best]) @ block.copies)
     of_cost = Fraction if whole is None else decimal
     for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
         mine = np.flatnonzero(near[i]).tolist()
         found.options += len(mine)
-        first = best[i]
-        gain = [Fraction(float(block.value[i, j])) - Fraction(float(block.value[i, first])) for j in mine]
-        cost = [[of_cost(float(s[i, j])) - of_cost(float(s[i, first])) for s in block.cost] for j in mine]
-        loss = [
-            sum((p * c for p, c in zip(prices, costs, strict=True)), Fraction(0)) - own
-            for own, costs in zip(gain, cost, strict=True)
-        ]
-        found.rows.append(OpenRow(copies=int(block.copies[i]), loss=loss, gain=gain, cost=cost))
+        gain = [Fraction(float(block.value[i, j])) for j in mine]
+        cost = [[of_cost(float(sheet[i, j])) for sheet in block.cost] for j in mine]
+        net = [own - sum(map(mul, prices, costs), Fraction(0)) for own, costs in zip(gain, cost, strict=True)]
+        first = net.index(max(net))  # in floats another one may have looked the best
+        best[i] = mine[first]
+        found.rows.append(
+            OpenRow(
+                copies=int(block.copies[i]),
+                loss=[net[first] - own for own in net],
+                gain=[own - gain[first] for own in gain],
+                cost=[[own - other for own, other in zip(costs, cost[first], strict=True)] for costs in cost],
+            )
+        )
+    for r, sheet in enumerate(block.cost):
+        if whole is not None:
+            found.taken[r] += Fraction(weighted_sum(whole[r][0][row, best], block.copies), 10 ** whole[r][1])
+        else:
+            found.taken[r] += float_sum(sheet[row, best], block.copies)
+    found.value += float_sum(block.value[row, best], block.copies)
+    found.size += float(np.abs(block.value[row, best]) @ block.copies)

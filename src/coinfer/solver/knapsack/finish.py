@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from coinfer.solver.knapsack.base import Base, Choice, choice_of, chosen_of, losses_of
 from coinfer.solver.knapsack.halves import Candidates, candidates
+from coinfer.solver.knapsack.listed import fits, listed
 from coinfer.solver.knapsack.plan import rounded_up
 from coinfer.solver.knapsack.repair import feasible_choice, polished
 from coinfer.solver.knapsack.restricted import search
@@ -27,12 +28,20 @@ GROWTH = 1.3
 """Factor by which the shortfall grows that it looks for."""
 FINEST = 1.15
 """Growth below which it is not tried in smaller steps."""
+WIDER = 1.5
+"""Factor by which the shortfall grows that choices are listed up to."""
+NARROWER, MOST_FAILURES = 4.0, 12
+"""What it is divided by where choices are too many, and how often."""
+FEW = 64
+"""Options up to which choices are listed although each row is there once."""
 POLISHED = (100, 400, 1600)
 """Nearest options among which a choice is improved by local search, in turn."""
 TRIED = 36
 """Nearest options of which all sums are tried, whatever they fall short by."""
 ENOUGH = 1e-6
 """Relative gap below which branch and cut, which is slow, is not begun."""
+CLOSED = 1e-9
+"""Gap relative to the value that branch and cut, which is made of floats, may leave at its end."""
 BRANCHED, NODES, FEWER_NODES = 400, 3000, 50
 """Options and nodes that branch and cut takes at most, and nodes where it cannot prove anything."""
 
@@ -43,6 +52,10 @@ def finish(run: Run, base: Base, found: Sweep) -> str | None:
     blur = _blur(base, slack)
     losses = np.sort(base.loss[_others(base)])
     room = float(losses[min(FIRST, len(losses) - 1)]) + 4.0 * blur if len(losses) else 4.0 * blur
+    if _listable(base):
+        _by_list(run, base, found, room, MOST_FAILURES)
+        if run.closed:
+            return None
     growth, most = (GROWTH, MOST_SUMS) if run.choice is not None else (BLIND_GROWTH, BLIND_SUMS)
     while True:
         gap = _gap(run, found)
@@ -78,6 +91,40 @@ def finish(run: Run, base: Base, found: Sweep) -> str | None:
             return None
         room *= growth
     return _without_proof(run, base, slack, found, room)
+
+
+def _listable(base: Base) -> bool:
+    """Tell whether a list is worth a try: sums of both halves of the rows do better where each row is there once."""
+    return bool((base.near.copies > 1).any()) or len(base.near.option) <= FEW
+
+
+def _by_list(run: Run, base: Base, found: Sweep, room: float, most_failures: int) -> None:
+    """List the choices that fall short of the bound by ever more, until there is one or they are too many."""
+    blur = _blur(base, np.zeros(len(run.budget)))
+    shown, failures = 0.0, 0
+    while run.watch.hit() is None:
+        gap = _gap(run, found)
+        last = room >= gap
+        room = min(room, gap) + 2.0 * blur
+        part = _within(base, room + 2.0 * blur)
+        result = None
+        if room + 2.0 * blur <= found.reach and fits(part):
+            result = listed(part, run.budget, found.bound, room)
+            run.offer(result.choice)
+        if result is None or not result.done:
+            failures += 1
+            room = shown + (room - shown) / NARROWER
+            if failures == most_failures or room <= shown * FINEST:
+                return
+            continue
+        if run.choice is not None and (last or result.choice is not None):
+            run.core(rounded_up(run.choice.value))
+            run.prove()
+            return
+        if last or room > 1e3 * abs(found.bound):
+            return
+        run.core(rounded_up(Fraction(found.bound) - Fraction(room)))
+        shown, room = room, room * WIDER
 
 
 def _others(base: Base) -> NDArray[np.bool_]:
@@ -172,9 +219,12 @@ def _branch(run: Run, base: Base, found: Sweep) -> str | None:
     searched = search(part, run.budget, known, run.watch, NODES if complete else FEWER_NODES)
     run.offer(searched.choice)
     if complete and searched.bound < np.inf and run.choice is not None:
-        run.core(max(searched.bound, rounded_up(run.choice.value)))
-        if searched.done:
-            run.prove()
+        if _listable(base):
+            _by_list(run, base, found, max(0.0, _gap(run, found)), 1)
+        if not run.closed:
+            run.core(max(searched.bound, rounded_up(run.choice.value)))
+            if searched.done and run.bound - float(run.choice.value) <= CLOSED * abs(float(run.choice.value)):
+                run.prove()
     if run.closed or run.watch.hit() is not None:
         return None if run.closed else run.watch.hit()
     return "other" if run.choice is None else "states"

@@ -89,6 +89,8 @@ def _result(run: Run, limit: str | None) -> KnapsackResult:
     elif run.infeasible is not None:
         status, bound = Status.INFEASIBLE, -math.inf
         proof = KnapsackProof(prices=tuple(run.infeasible.tolist()), shows="infeasible")
+    elif run.ruled_out:  # prices cannot show it
+        status, bound, proof = Status.INFEASIBLE, -math.inf, None
     else:
         status = Status.UNSOLVED
     settled = status in (Status.OPTIMAL, Status.INFEASIBLE)

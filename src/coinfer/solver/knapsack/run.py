@@ -45,6 +45,8 @@ class Run:
         The last pass with values, and the best prices known from what it kept.
     infeasible
         (resources,): prices that show that there is no choice.
+    ruled_out
+        Whether all choices were gone through, and none keeps the budgets.
     """
 
     def __init__(self, program: MultipleChoiceKnapsack, watch: Watch, on_progress: OnProgress | None) -> None:
@@ -59,6 +61,7 @@ class Run:
         self.choice: Choice | None = None
         self.closed = False
         self.infeasible: FloatArray | None = None
+        self.ruled_out = False
         self.passes = 0
         self.last: Sweep | None = None
         self.hint = np.zeros(len(self.kept))

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from coinfer.solver.certificate.knapsack_lattice import MOST_CELLS
 from coinfer.solver.knapsack.base import base_of
 from coinfer.solver.knapsack.cuts import Box
 from coinfer.solver.knapsack.dual import Least, least_bound
 from coinfer.solver.knapsack.finish import finish
+from coinfer.solver.knapsack.listed import any_listed
 from coinfer.solver.knapsack.pieces import rows_of
+from coinfer.solver.knapsack.plan import rounded_up
 from coinfer.solver.knapsack.ragged import Ragged
 from coinfer.solver.knapsack.repair import feasible_choice
 from coinfer.solver.knapsack.run import LOCAL, Run
@@ -106,14 +109,32 @@ def close_in(run: Run, prices: FloatArray, cap: float) -> str | None:
     if run.choice is None:
         run.offer(feasible_choice(base, run.budget, run.watch, pairs=False))
     if run.choice is None:
-        settle_feasibility(run, prices)
-    if run.closed or run.infeasible is not None:
+        direction = settle_feasibility(run, prices)
+        if direction is not None and run.choice is None:
+            decide(run, direction)
+    if run.closed or run.infeasible is not None or run.ruled_out:
         return None
     return finish(run, base, found)
 
 
-def settle_feasibility(run: Run, prices: FloatArray) -> None:
+def decide(run: Run, direction: FloatArray) -> None:
+    """List all choices that keep the budgets, where these are few: prices may not show that there is none."""
+    cells = run.pieces.menus.rows * run.pieces.menus.options
+    if cells > MOST_CELLS:
+        return
+    found = run.sweep(direction, Wanted(widths=None, reach=np.inf, most=cells))
+    result = any_listed(base_of(found, direction, cells), run.budget)
+    run.offer(result.choice)
+    if result.done and run.choice is not None:
+        run.core(rounded_up(run.choice.value))
+        run.prove()
+    run.ruled_out = result.done and run.choice is None
+
+
+def settle_feasibility(run: Run, prices: FloatArray) -> FloatArray | None:
     """Look for prices that show that no choice keeps the budgets; where they find none, for a choice that does.
+
+    Returns the prices that came nearest to it, ``None`` where they show it.
 
     No choice does if, at some prices, even the cheapest options cost more than the budgets (Farkas). One of the
     prices may be taken as fixed, in turn.
@@ -132,14 +153,15 @@ def settle_feasibility(run: Run, prices: FloatArray) -> None:
         if run.infeasible is None:
             run.sweep(direction, Wanted(widths=None, reach=0.0), with_values=False)
         if run.infeasible is not None:
-            return
+            return None
         directions.append(direction)
     for step in range(STEEPER):
         steeper = prices + gain * 4.0 ** (step - 2) * directions[0]
         found = run.sweep(steeper, Wanted(widths=None, reach=np.inf, most=3 * LOCAL))
         run.offer(feasible_choice(base_of(found, steeper, 3 * LOCAL), run.budget, run.watch))
         if run.choice is not None:
-            return
+            break
+    return directions[0]
 
 
 def _without_values(ragged: Ragged) -> Ragged:
