@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from coinfer import jsonfile
-from coinfer.errors import Infeasible, InputError, LimitReached
+from coinfer.errors import CertificateError, Infeasible, InputError, LimitReached
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.budget.evaluate import BudgetEvaluation, evaluate
@@ -23,7 +23,7 @@ from coinfer.planner.budget.interval import interval
 from coinfer.planner.budget.wording import clash, remarks
 from coinfer.planner.claims import Claim
 from coinfer.records import Matrix
-from coinfer.solver.certificate.knapsack import KnapsackProof, short_prices, shown_by
+from coinfer.solver.certificate.knapsack import KnapsackProof, Shown, short_prices, shown_by
 from coinfer.solver.knapsack.program import MultipleChoiceKnapsack
 from coinfer.solver.knapsack.result import KnapsackResult
 from coinfer.solver.knapsack.solve import solve
@@ -165,7 +165,9 @@ def _certificate(
             value
         ):  # the prices are proof enough
             proof = plain
-    shown = None if proof is None else shown_by(program, proof)
+    shown = None
+    if proof is not None:
+        proof, shown = _shown(program, proof)
     verified = None if shown is None or shown.bound is None else max(capped(problem, shown.bound), value)
     bound = verified if verified is not None else (max(claimed, value) if np.isfinite(claimed) else None)
     closed = bound is not None and bound - value <= TOLERANCE * abs(value)
@@ -182,6 +184,15 @@ def _certificate(
         claims=(*RECOMPUTED_BUDGET, claim),
         proof=proof if verified is not None else None,
     )
+
+
+def _shown(program: MultipleChoiceKnapsack, proof: KnapsackProof) -> tuple[KnapsackProof, Shown]:
+    """Return what a proof shows; where its core does not stand before the checker, what the prices alone show."""
+    try:
+        return proof, shown_by(program, proof)
+    except CertificateError:
+        alone = msgspec.structs.replace(proof, core_bound=None)
+        return alone, shown_by(program, alone)
 
 
 def _nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,37 @@ def test_nothing_fits_is_a_refusal() -> None:
     price.finish(first, np.array([[0.2]]))
     price.finish(second, np.zeros((1, 1)))
     assert price.choose(np.ones(1), np.ones((1, 1))).option[0] == 0  # what was reserved came back
+
+
+def test_a_choice_is_finished_once_with_amounts_that_are_some() -> None:
+    """Finishing twice, what was never chosen, or with a negative or endless amount is refused, and books nothing."""
+    price = OnlinePrice(values=np.ones((2, 1)), costs=np.ones((1, 2, 1)), limits=np.array([5.0]), prompts=9)
+    first, second = (price.choose(np.ones(1), np.ones((1, 1))) for _ in range(2))
+    for amount in (-1.0, np.nan, np.inf):
+        with pytest.raises(InputError, match="at least 0"):
+            price.finish(first, np.array([[amount]]))
+    price.finish(first, np.array([[0.5]]))
+    with pytest.raises(InputError, match="finished once"):
+        price.finish(first, np.array([[0.0]]))
+    with pytest.raises(InputError, match="finished once"):
+        price.finish(dataclasses.replace(second, number=99), np.array([[0.0]]))
+    assert price.spent.tolist() == [0.5]
+    assert price.reserved.tolist() == [1.0]
+    assert price.overrun.tolist() == [0.0]
+    price.finish(second, np.array([[1.25]]))  # more than was said to be the most: booked, and told
+    assert price.spent.tolist() == [1.75]
+    assert price.overrun.tolist() == [0.25]
+
+
+def test_a_cap_is_used_up_to_the_last_decimal() -> None:
+    """Three prompts of 0.1 fit in a cap of 0.3, although the sum of the floats is above it; a fourth does not."""
+    tenth = np.full((1, 1), 0.1)
+    price = OnlinePrice(values=np.ones((2, 1)), costs=np.full((1, 2, 1), 0.1), limits=np.array([0.3]), prompts=3)
+    given = [price.choose(np.ones(1), tenth) for _ in range(4)]
+    assert [each.option[0] for each in given] == [0, 0, 0, -1]
+    for each in given[:3]:
+        price.finish(each, tenth)
+    assert price.choose(np.ones(1), tenth).option[0] == -1
 
 
 @pytest.mark.parametrize("order", ["random", "any"])

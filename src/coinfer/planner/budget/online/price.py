@@ -21,6 +21,8 @@ SORTED_WINDOW_SHARE = 100
 """The same where the order may be any: what is recent is then soon out of date."""
 LEAST_FACTOR, MOST_FACTOR = 1.0 / 16.0, 16.0
 """Limits of what a learnt factor on costs may be."""
+ROUNDING = 1e-12
+"""Relative: what sums of floats may be off a cap by; 0.1 three times is 0.3."""
 TRUST = 25.0
 """The expected cost of an option counts like so many finished prompts."""
 
@@ -35,11 +37,14 @@ class Choices:
         (prompts,): the option, or -1 where none fits what is left: the prompt is refused.
     expected, reserved
         (resources, prompts): what the option takes by its menu, and at most.
+    number
+        By which the price knows them: they are finished once.
     """
 
     option: IntArray
     expected: FloatArray
     reserved: FloatArray
+    number: int
 
 
 class OnlinePrice:
@@ -66,7 +71,15 @@ class OnlinePrice:
         Most prompts between corrections of the prices.
     order
         ``random``: prompts to come are like the recent ones, and may drift away from the pilot. ``any``: the prompts
-        may come sorted, but the pilot is a fair sample of all of them.
+        may come sorted, but the pilot is a fair sample of all of them. A sorted stream under ``random`` keeps its caps
+        and loses some percent of its value.
+
+    Attributes
+    ----------
+    spent, reserved
+        (resources,): what finished prompts took, and the most that those in flight can still take.
+    overrun
+        (resources,): what finished prompts took beyond the most that had been said of them.
 
     Raises
     ------
@@ -96,6 +109,9 @@ class OnlinePrice:
         self.limits = limits.astype(np.float64)
         self.spent, self.reserved, self.committed = (np.zeros(resources) for _ in range(3))
         self.open_prompts = 0
+        self.overrun = np.zeros(resources)
+        self.open: set[int] = set()
+        self.next_number = 0
         self.prompts_left, self.seen, self.since, self.slot = prompts, 0, 0, 0
         self.period = period
         self.stride = max(1, prompts // (WINDOW_SHARE if order == "random" else SORTED_WINDOW_SHARE) // rows)
@@ -144,16 +160,30 @@ class OnlinePrice:
             here = slice(start, stop)
             parts.append(self._choose(values[here], costs[:, here], worst[:, here]))
             start = stop
+        number, self.next_number = self.next_number, self.next_number + 1
+        self.open.add(number)
         return Choices(
+            number=number,
             option=np.concatenate([part.option for part in parts]) if parts else np.empty(0, dtype=np.int64),
             expected=np.concatenate([part.expected for part in parts], axis=1) if parts else costs[:, :, 0],
             reserved=np.concatenate([part.reserved for part in parts], axis=1) if parts else costs[:, :, 0],
         )
 
     def finish(self, choices: Choices, actual: FloatArray) -> None:
-        """Book what prompts really took, (resources, prompts), and free what was reserved for them."""
-        if actual.shape != choices.expected.shape or not np.isfinite(actual).all():
-            raise InputError("actual", expected=f"finite amounts {choices.expected.shape}", found=Plain("others"))
+        """Book what prompts really took, (resources, prompts), and free what was reserved for them.
+
+        Raises
+        ------
+        InputError
+            For choices that are not in flight (each is finished once), or amounts that are none; nothing is booked.
+        """
+        if choices.number not in self.open:
+            raise InputError("choices", expected="choices in flight, which are finished once", found=choices.number)
+        if actual.shape != choices.expected.shape or not np.isfinite(actual).all() or (actual < 0.0).any():
+            expected = f"finite amounts of at least 0, {choices.expected.shape}"
+            raise InputError("actual", expected=expected, found=Plain("others"))
+        self.open.remove(choices.number)
+        self.overrun += np.maximum(actual - choices.reserved, 0.0).sum(axis=1)
         self.spent += actual.sum(axis=1)
         self.open_prompts -= len(choices.option)
         if self.open_prompts > 0:
@@ -207,7 +237,7 @@ class OnlinePrice:
         believed = costs * factors[:, None, :]
         option = best_options(values, believed, self.prices)
         rows = np.arange(len(values))
-        room = self.limits - self.spent - self.reserved
+        room = self.limits * (1.0 + ROUNDING) - self.spent - self.reserved
         taken = worst[:, rows, option]
         fits = (np.cumsum(taken, axis=1) <= room[:, None]).all(axis=0) & (values[rows, option] > -np.inf)
         if not fits.all():
@@ -228,7 +258,7 @@ class OnlinePrice:
             self.census.count(values, costs)
         if self._until_correction() <= 0:
             self.correct()
-        return Choices(option=option, expected=expected, reserved=taken)
+        return Choices(number=-1, option=option, expected=expected, reserved=taken)
 
     def _one_by_one(
         self, values: FloatArray, costs: FloatArray, worst: FloatArray, option: IntArray, room: FloatArray

@@ -54,6 +54,10 @@ class PriceState(Document, frozen=True, kw_only=True):
     open_prompts, prompts_left, seen, since, slot, period, stride
         Prompts in flight, to come, chosen for, and chosen for since the last correction; the place in the sample that
         is overwritten next; most prompts between corrections; and every which menu enters the sample.
+    overrun
+        A number for each resource: what finished prompts took beyond the most that had been said of them.
+    open_choices, next_number
+        Numbers of the choices in flight, and of the next ones.
     values, present
         (sample, options): menus that stand for those to come; where an option is not there its value is 0.
     costs
@@ -72,6 +76,9 @@ class PriceState(Document, frozen=True, kw_only=True):
     weight: float
     prices: Matrix
     open_prompts: int
+    overrun: tuple[float, ...]
+    open_choices: tuple[int, ...]
+    next_number: int
     prompts_left: int
     seen: int
     since: int
@@ -100,6 +107,9 @@ def saved(price: OnlinePrice) -> PriceState:
         weight=price.weight,
         prices=Matrix(price.prices[None]),
         open_prompts=price.open_prompts,
+        overrun=tuple(price.overrun.tolist()),
+        open_choices=tuple(sorted(price.open)),
+        next_number=price.next_number,
         prompts_left=price.prompts_left,
         seen=price.seen,
         since=price.since,
@@ -139,6 +149,8 @@ def resumed(state: PriceState) -> OnlinePrice:
     _fits("costs", state.costs, (resources * sample, options))
     for name in ("actual", "expected"):
         _fits(name, getattr(state, name), (resources, options))
+    if len(state.overrun) != resources or not all(0 <= each < state.next_number for each in state.open_choices):
+        raise InputError("open_choices", expected="choices that were made", found=list(state.open_choices))
     if state.weight <= 0.0 or not 0 <= state.slot < sample or state.stride < 1 or state.since < 0:
         raise InputError("weight", expected="a weight above 0, and a slot of the sample", found=state.weight)
     price = OnlinePrice(
@@ -151,6 +163,8 @@ def resumed(state: PriceState) -> OnlinePrice:
     price.spent, price.reserved, price.committed, price.chosen, price.priced = (row.copy() for row in state.sums.array)
     price.weight, price.prices = state.weight, state.prices.array[0].copy()
     price.open_prompts, price.prompts_left, price.seen = state.open_prompts, state.prompts_left, state.seen
+    price.overrun, price.open = np.array(state.overrun), set(state.open_choices)
+    price.next_number = state.next_number
     price.since, price.slot, price.stride = state.since, state.slot, state.stride
     price.actual, price.expected = state.actual.array.copy(), state.expected.array.copy()
     price.census = None if state.census is None else _census(state.census, resources)
