@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from coinfer.errors import EndpointError, InputError, Plain
 from coinfer.executor.backends.base import Capabilities, CompletionReply, CompletionRequest, Facts, RetryableError
+from coinfer.executor.backends.conversation import cut, plain_text, turns, without_prefix
 from coinfer.executor.backends.openai_reply import parse_reply
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 BASE_REPLY_BYTES = 2**20
 BYTES_PER_TOKEN = 4096  # a token with its log-probability and twenty rivals stays below this
+MOST_STOPS = 4  # what OpenAI takes; texts are cut at the others here
 SEED_RANGE = 2**31  # several servers keep seeds in 32 signed bits
 
 
@@ -100,6 +102,7 @@ class OpenAIBackend:
             samples=self._most_samples > 1,
             seeds=texts[0] is not None and texts.count(texts[0]) == len(texts),
             engine=self._engine,
+            prefix=not self._chat,  # a text is gone on with; whether a chat is, servers differ
         )
 
     async def complete(self, request: CompletionRequest) -> CompletionReply:
@@ -148,7 +151,9 @@ class OpenAIBackend:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise EndpointError(f"{self._where}: {_reason(error)}") from error
         try:
-            return parse_reply(data, request, chat=self._chat, seconds=time.perf_counter() - started)
+            reply = parse_reply(data, request, chat=self._chat, seconds=time.perf_counter() - started)
+            completions = (cut(without_prefix(each, request), request) for each in reply.completions)
+            return replace(reply, completions=tuple(completions))
         except EndpointError as error:
             raise EndpointError(f"{self._where}: {self._redacted(str(error))}") from None
 
@@ -194,9 +199,14 @@ class OpenAIBackend:
             "seed": request.seed % SEED_RANGE,
         }
         if self._chat:
-            body["messages"] = [{"role": "user", "content": request.prompt}]
+            body["messages"] = turns(request)
+            if request.prefix:  # vLLM and SGLang go on by these fields, llama.cpp from a last turn of the assistant
+                body["messages"].append({"role": "assistant", "content": request.prefix})
+                body |= {"continue_final_message": True, "add_generation_prompt": False}
         else:
-            body["prompt"] = request.prompt
+            body["prompt"] = plain_text(request)
+        if request.stop:
+            body["stop"] = list(request.stop[:MOST_STOPS])
         if request.samples > 1:
             body["n"] = request.samples
         if request.logprobs:

@@ -10,6 +10,7 @@ from pathlib import Path
 from coinfer import jsonfile
 from coinfer.errors import EndpointError, InputError, Plain
 from coinfer.executor.backends.base import Capabilities, Completion, CompletionReply, CompletionRequest, Facts
+from coinfer.executor.backends.conversation import cut, plain_text
 from coinfer.profiler.measurement import EnergySource
 from coinfer.records import Record
 
@@ -92,9 +93,10 @@ class ReplayBackend:
     async def complete(self, request: CompletionRequest) -> CompletionReply:
         """Return recorded outcomes of the prompt."""
         await asyncio.sleep(0)
-        recorded = self._outcomes.get(request.prompt)
+        asked = plain_text(request)
+        recorded = self._outcomes.get(asked)
         if recorded is None:
-            raise EndpointError(f"{self._path.name}: no outcome is recorded for the prompt {request.prompt[:60]!r}")
+            raise EndpointError(f"{self._path.name}: no outcome is recorded for the prompt {asked[:60]!r}")
         if request.temperature > 0.0:
             chosen = [random.Random(f"{request.seed}/{index}").choice(recorded) for index in range(request.samples)]
         else:
@@ -102,7 +104,7 @@ class ReplayBackend:
         energies = [outcome.energy_j for outcome in chosen if outcome.energy_j is not None]
         measured = len(energies) == len(chosen)
         return CompletionReply(
-            completions=tuple(self._cut(outcome, request.max_tokens) for outcome in chosen),
+            completions=tuple(cut(self._cut(outcome, request.max_tokens), request) for outcome in chosen),
             prompt_tokens=chosen[0].prompt_tokens,
             seconds=sum(outcome.seconds for outcome in chosen),
             energy_j=sum(energies) if measured else None,

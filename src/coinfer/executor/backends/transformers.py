@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from coinfer import zoo
 from coinfer.errors import BackendMissing, EndpointError
 from coinfer.executor.backends.base import Capabilities, Completion, CompletionReply, CompletionRequest, Facts
+from coinfer.executor.backends.conversation import cut, plain_text, turns
 
 T = TypeVar("T")
 _LOADING = threading.Lock()  # transformers swaps initialisers globally while it loads: two loads at once corrupt both
@@ -82,7 +83,7 @@ class TransformersBackend:
     async def probe(self) -> Capabilities:
         """Load the model; it offers everything."""
         await self.start()
-        return Capabilities(logprobs=True, samples=True, seeds=True, engine=self.facts.engine)
+        return Capabilities(logprobs=True, samples=True, seeds=True, engine=self.facts.engine, prefix=True)
 
     async def complete(self, request: CompletionRequest) -> CompletionReply:
         """Generate in the worker thread; a cancelled call ends at its next token."""
@@ -161,7 +162,7 @@ def _generate(loaded: _LoadedModel, request: CompletionRequest, chat: bool, stop
     import torch
 
     started = time.perf_counter()
-    prompt = _encode(loaded, request.prompt, chat)  # (1, prompt tokens)
+    prompt = _encode(loaded, request, chat)  # (1, prompt tokens)
     length = int(prompt.shape[1])
     steps = _steps(loaded, length, request.max_tokens)
     with torch.inference_mode():
@@ -179,11 +180,14 @@ def _generate(loaded: _LoadedModel, request: CompletionRequest, chat: bool, stop
             logits = out.logits[:, -1].float()
     return CompletionReply(
         completions=tuple(
-            Completion(
-                text=loaded.tokenizer.decode(tokens, skip_special_tokens=True),
-                output_tokens=len(tokens),
-                finish="stop" if tokens[-1] in loaded.end_tokens else "length",
-                logprobs=tuple(logprobs) if request.logprobs else None,
+            cut(
+                Completion(
+                    text=loaded.tokenizer.decode(tokens, skip_special_tokens=True),
+                    output_tokens=len(tokens),
+                    finish="stop" if tokens[-1] in loaded.end_tokens else "length",
+                    logprobs=tuple(logprobs) if request.logprobs else None,
+                ),
+                request,
             )
             for tokens, logprobs in zip(draw.tokens, draw.logprobs, strict=True)
         ),
@@ -193,15 +197,21 @@ def _generate(loaded: _LoadedModel, request: CompletionRequest, chat: bool, stop
     )
 
 
-def _encode(loaded: _LoadedModel, prompt: str, chat: bool) -> Any:
-    """Return the tokens of a prompt, ``(1, tokens)``, on the model's device."""
+def _encode(loaded: _LoadedModel, request: CompletionRequest, chat: bool) -> Any:
+    """Return the tokens of a prompt with the beginning of its reply, ``(1, tokens)``, on the model's device."""
     if not chat:
-        ids = loaded.tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)["input_ids"]
+        ids = loaded.tokenizer(plain_text(request), return_tensors="pt", return_token_type_ids=False)["input_ids"]
     elif loaded.tokenizer.chat_template is None:
         raise EndpointError(f"{loaded.name}: the model has no chat template; use chat: false")
     else:
+        said, begun = turns(request), bool(request.prefix)
+        said += [{"role": "assistant", "content": request.prefix}] if begun else []
         ids = loaded.tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+            said,
+            add_generation_prompt=not begun,
+            continue_final_message=begun,
+            return_tensors="pt",
+            return_dict=True,
         )["input_ids"]
     if ids.shape[1] == 0:
         raise EndpointError(f"{loaded.name}: the prompt has no tokens")
