@@ -33,12 +33,16 @@ class Listed:
 
 def listed(base: Base, budget: FloatArray, bound: float, shortfall: float) -> Listed:
     """Return the best choice of the options near that gains more than ``bound - shortfall``."""
+    if not np.isfinite(base.prices).all():  # beyond floats: they order nothing
+        return Listed(done=False, choice=None)
     table = _Table(base, budget, with_values=True)
     return table.best(above=Fraction(bound) - Fraction(shortfall) - table.value)
 
 
 def any_listed(base: Base, budget: FloatArray) -> Listed:
     """Return the best of all choices that keep the budgets, where ``base`` is the cheapest at its prices."""
+    if not np.isfinite(base.prices).all():
+        return Listed(done=False, choice=None)
     table = _Table(base, budget, with_values=False)
     return table.best(above=None)
 

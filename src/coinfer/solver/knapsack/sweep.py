@@ -111,7 +111,8 @@ def sweep(
         kept, reach = _nearest(kept, wanted.most)
     at_budget = prices * budget
     margin = math.fsum(margins) + 8.0 * EPSILON * float(np.abs(at_budget).sum()) + 1e-300
-    total = math.fsum([*sums, *at_budget.tolist()])
+    parts = [*sums, *at_budget.tolist()]
+    total = math.fsum(parts) if np.isfinite(parts).all() else math.inf  # beyond floats: these prices show nothing
     return Sweep(
         prices=prices,
         bound=math.nextafter(total + margin, math.inf),
