@@ -20,7 +20,7 @@ def execute(arguments: argparse.Namespace, plan: BudgetPlan) -> int:
     from coinfer.models.budget.imports import read_outcomes
     from coinfer.models.problem import read_problem_of
     from coinfer.planner.budget.replay import replay
-    from coinfer.planner.budget.wording import limit_name, quantity
+    from coinfer.planner.budget.wording import quantity
     from coinfer.planner.units import digits
     from coinfer.planner.verify import verify
 
@@ -37,7 +37,7 @@ def execute(arguments: argparse.Namespace, plan: BudgetPlan) -> int:
         common.print_json({name: getattr(made, name) for name in made.__slots__})
         return 0
     print(
-        f"{made.prompts:,} prompts answered from recorded samples, {made.refused:,} refused, "
+        f"{made.prompts:,} prompt{'s' * (made.prompts != 1)} answered from recorded samples, {made.refused:,} refused, "
         f"{made.left_out:,} of no stratum."
     )
     print(f"Mean value {digits(made.value, 4)}; the menus promised {digits(made.predicted, 4)}.")
@@ -53,9 +53,6 @@ def execute(arguments: argparse.Namespace, plan: BudgetPlan) -> int:
     print()
     counts = [[option.name, f"{used:,}"] for option, used in zip(problem.options, made.used, strict=True) if used]
     common.table("Options given", ("option", "prompts"), counts)
-    over = [i for i, (spent, cap) in enumerate(zip(made.spent, made.caps, strict=True)) if spent > cap * (1 + 1e-12)]
-    for i in over:
-        print(f"  passed: {limit_name(problem, i)}; a prompt took more than its menu's worst case")
-    for note in notes:
+    for note in (*made.notes, *notes):
         print(f"  {common.clean(note)}")
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coinfer.errors import Plain, ProblemError
+from coinfer.errors import InputError, Plain, ProblemError
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.formulate import limit_left, menu_block
 from coinfer.models.budget.outcomes import Outcomes
@@ -38,6 +38,10 @@ class Replay:
         (options,): prompts that got each.
     prices
         At the end.
+    passed
+        How much more than each cap was spent; 0 where it held, exactly.
+    notes
+        What went otherwise than foreseen, in sentences.
     """
 
     prompts: int
@@ -49,6 +53,8 @@ class Replay:
     caps: tuple[float, ...]
     used: tuple[int, ...]
     prices: tuple[float, ...]
+    passed: tuple[float, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,7 +79,11 @@ def replay(problem: BudgetProblem, outcomes: Outcomes, *, seed: int = 0) -> Repl
     ------
     ProblemError
         If no prompt belongs to a stratum, or no option can be replayed.
+    InputError
+        If the seed is below 0.
     """
+    if seed < 0:
+        raise InputError("seed", expected="a whole number of at least 0", found=seed)
     if problem.objective != "value" or not problem.budgets or any(each.endpoint for each in problem.budgets):
         expected = "objective value and budgets without endpoints, to be kept online"
         raise ProblemError("problem", expected=expected, found=Plain("another problem"))
@@ -106,17 +116,19 @@ def replay(problem: BudgetProblem, outcomes: Outcomes, *, seed: int = 0) -> Repl
         reached += right
         promised += float(menu.value[stratum, option])
         used[option] += 1
-    given = int(used.sum())
+    given, stands = int(used.sum()), price.standing()
     return Replay(
         prompts=given,
         left_out=len(outcomes.prompts) - len(rows),
         refused=refused,
         value=reached / max(len(rows), 1),
         predicted=promised / max(given, 1),
-        spent=tuple(price.spent.tolist()),
+        spent=stands.spent,
         caps=tuple(caps.tolist()),
         used=tuple(used.tolist()),
         prices=tuple(price.prices.tolist()),
+        passed=stands.passed,
+        notes=stands.sentences([budget.resource for budget in problem.budgets]),
     )
 
 
@@ -131,7 +143,7 @@ def _recorded(problem: BudgetProblem, outcomes: Outcomes) -> _Recorded:
         arm[i] = names.get(option.arm or option.model or option.name, -1)
         count[i], stops[i] = samples, option.strategy == "stop_on_success"
         known[i] = samples == 0 or (arm[i] >= 0 and option.strategy in COUNTED)
-    if not known.any():
+    if not (known & (count > 0)).any():  # to ask nothing alone is no replay
         expected = f"arms named like the options' arms or models; the files have {', '.join(outcomes.arms)}"
         raise ProblemError("outcomes", expected=expected, found=Plain("none of them"))
     return _Recorded(arm=arm.astype(np.int64), count=count, stops=stops, known=known)

@@ -14,7 +14,8 @@ from coinfer import jsonfile
 from coinfer.errors import InputError
 from coinfer.planner.budget.online.dual import best_options, mean_costs, prices_for
 from coinfer.planner.budget.online.price import OnlinePrice
-from coinfer.planner.budget.online.state import FORMAT, PriceState, resumed, saved
+from coinfer.planner.budget.online.state import resumed, saved
+from coinfer.planner.budget.online.state_records import FORMAT, PriceState
 from coinfer.solver.program import FloatArray
 
 

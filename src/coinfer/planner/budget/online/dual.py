@@ -15,6 +15,11 @@ WIDEST = 1e20
 PRECISION = 1e-4
 """Relative width of the bracket around a price at which the search ends."""
 
+LOWER = 1.0 - 3.0 * PRECISION
+"""Prices lower by this factor take more than the allowance, where any do."""
+GOLDEN = (5.0**0.5 - 1.0) / 2.0
+"""Multiples of it, less their whole part, are spread evenly."""
+
 
 def best_options(values: FloatArray, costs: FloatArray, prices: FloatArray) -> IntArray:
     """Return the option with the largest value - price * cost of each row.
@@ -26,8 +31,9 @@ def best_options(values: FloatArray, costs: FloatArray, prices: FloatArray) -> I
     costs
         (resources, rows, options), finite.
     prices
-        (resources,), value per unit.
+        (resources,), value per unit; or (resources, rows), where each row has its own.
     """
+    prices = prices[:, None, None] if prices.ndim == 1 else prices[:, :, None]
     net = values - prices[0] * costs[0] if len(prices) else values.copy()
     for resource in range(1, len(prices)):
         net -= prices[resource] * costs[resource]
@@ -65,6 +71,27 @@ def prices_for(values: FloatArray, costs: FloatArray, allowance: FloatArray, sta
         if np.all(np.abs(prices - before) <= 10.0 * PRECISION * np.maximum(prices, before)):
             break
     return prices
+
+
+def lower_share(values: FloatArray, costs: FloatArray, allowance: FloatArray, prices: FloatArray) -> float:
+    """Return the share of rows that may have prices lower by :data:`LOWER`, the others these, within the allowance.
+
+    Where few kinds of rows come, what they take jumps at a price: all of a kind take an option, or none. The allowance
+    lies between, and is met by giving the option to a part of them.
+    """
+    tight = prices > 0.0
+    if not tight.any():
+        return 0.0
+    high, low = mean_costs(values, costs, prices)[tight], mean_costs(values, costs, LOWER * prices)[tight]
+    more = low - high
+    shares = np.where(more > 0.0, (allowance[tight] - high) / np.where(more > 0.0, more, 1.0), 1.0)
+    return float(np.clip(shares.min(), 0.0, 1.0))
+
+
+def mixed(prices: FloatArray, share: float, numbers: IntArray) -> FloatArray:
+    """Return prices of prompts with these numbers, (resources, prompts): a share has the lower ones, evenly spread."""
+    lower = (numbers * GOLDEN) % 1.0 < share
+    return prices[:, None] * np.where(lower, LOWER, 1.0)
 
 
 def _one_price(values: FloatArray, costs: FloatArray, prices: FloatArray, resource: int, allowance: float) -> float:

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from threading import RLock
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coinfer.errors import InputError, Plain
+from coinfer.planner.budget.online import ledger
 from coinfer.planner.budget.online.census import Census
-from coinfer.planner.budget.online.dual import best_options, mean_costs, prices_for
-from coinfer.solver.program import FloatArray, IntArray
+from coinfer.planner.budget.online.choices import Choices, Given, Standing, check_menus, one_by_one, standing, together
+from coinfer.planner.budget.online.dual import best_options, lower_share, mixed, prices_for
+from coinfer.planner.budget.online.ledger import Ledger
+from coinfer.planner.budget.online.pacing import allowance
+from coinfer.planner.budget.online.sample import LEAST_FACTOR, MOST_FACTOR, Sample
+from coinfer.solver.program import FloatArray
 
 SHARE_LEFT = 16
-"""The price is corrected at the latest when one in so many of the prompts left has passed."""
+"""The price is corrected at the latest when one in so many of the prompts left, or of those in flight, has passed."""
 WINDOW_SHARE = 5
 """The sample of recent menus spans one in so many of all prompts."""
 SORTED_WINDOW_SHARE = 100
 """The same where the order may be any: what is recent is then soon out of date."""
-LEAST_FACTOR, MOST_FACTOR = 1.0 / 16.0, 16.0
-"""Limits of what a learnt factor on costs may be."""
-ROUNDING = 1e-12
-"""Relative: what sums of floats may be off a cap by; 0.1 three times is 0.3."""
 TRUST = 25.0
 """The expected cost of an option counts like so many finished prompts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Choices:
-    """What prompts were given, until they report what they took.
-
-    Attributes
-    ----------
-    option
-        (prompts,): the option, or -1 where none fits what is left: the prompt is refused.
-    expected, reserved
-        (resources, prompts): what the option takes by its menu, and at most.
-    number
-        By which the price knows them: they are finished once.
-    """
-
-    option: IntArray
-    expected: FloatArray
-    reserved: FloatArray
-    number: int
 
 
 class OnlinePrice:
@@ -55,7 +36,9 @@ class OnlinePrice:
     forecast: what options really took over what they were expected to, and what choices were expected to take over what
     the sample had foretold. An option counts as affordable only while the most that it can take, on top of all that
     prompts in flight can still take, is left; so a cap is passed only if a prompt takes more than was said to be the
-    most.
+    most. Caps are kept exactly: amounts are the decimals they are written as.
+
+    Several threads may use one object: each call is done before the next begins.
 
     Parameters
     ----------
@@ -71,15 +54,11 @@ class OnlinePrice:
         Most prompts between corrections of the prices.
     order
         ``random``: prompts to come are like the recent ones, and may drift away from the pilot. ``any``: the prompts
-        may come sorted, but the pilot is a fair sample of all of them. A sorted stream under ``random`` keeps its caps
-        and loses some percent of its value.
-
-    Attributes
-    ----------
-    spent, reserved
-        (resources,): what finished prompts took, and the most that those in flight can still take.
-    overrun
-        (resources,): what finished prompts took beyond the most that had been said of them.
+        may come sorted, but the pilot is a fair sample of all of them.
+    last_share
+        Where prompts in flight may take more than is expected of them, that lies idle, and stays unspent at the end.
+        Spending falls toward the end, until the last prompts take this share of the usual: so much less is unspent.
+        The least leaves the least unspent; the value is largest at about 0.4.
 
     Raises
     ------
@@ -96,6 +75,7 @@ class OnlinePrice:
         prompts: int,
         period: int = 1000,
         order: Literal["random", "any"] = "random",
+        last_share: float = 0.1,
     ) -> None:
         if values.ndim != 2 or costs.ndim != 3 or costs.shape[1:] != values.shape or not values.size:
             expected = "pilot values (rows, options) and costs (resources, rows, options)"
@@ -104,30 +84,62 @@ class OnlinePrice:
             raise InputError("limits", expected=f"{len(costs)} amount(s), at least 0", found=limits.tolist())
         if prompts < 1 or period < 1:
             raise InputError("prompts", expected="at least 1, and a period of at least 1", found=min(prompts, period))
-        _check(values, costs)
+        if not 0.0 < last_share <= 1.0:
+            raise InputError("last_share", expected="a share above 0, at most 1", found=last_share)
+        check_menus(values, costs)
         resources, rows, options = costs.shape
         self.limits = limits.astype(np.float64)
-        self.spent, self.reserved, self.committed = (np.zeros(resources) for _ in range(3))
-        self.open_prompts = 0
-        self.overrun = np.zeros(resources)
-        self.open: set[int] = set()
-        self.next_number = 0
-        self.prompts_left, self.seen, self.since, self.slot = prompts, 0, 0, 0
-        self.period = period
-        self.stride = max(1, prompts // (WINDOW_SHARE if order == "random" else SORTED_WINDOW_SHARE) // rows)
-        self.values, self.costs = values.astype(np.float64), costs.astype(np.float64)
+        self.ledger = Ledger(self.limits)
+        self.owner, self.tickets = uuid.uuid4().hex, 0
+        self.open: dict[int, Choices] = {}
+        self.committed, self.open_prompts = np.zeros(resources), 0
+        self.prompts_left, self.seen, self.since = prompts, 0, 0
+        self.period, self.last_share = period, last_share
         self.actual, self.expected = np.zeros((resources, options)), np.zeros((resources, options))
-        self.prices = prices_for(self.values, self.costs, self.limits / prompts, np.zeros(resources))
-        self.weight = float(rows)
-        self.chosen = self.weight * mean_costs(self.values, self.costs, self.prices)
-        self.priced = self.weight * self.prices
+        own_values, own_costs = values.astype(np.float64), costs.astype(np.float64)
+        self.prices = prices_for(own_values, own_costs, self.limits / prompts, np.zeros(resources))
+        self.factors = np.ones((resources, options))
+        self.lower_share = 0.0
+        if order == "random":
+            self.lower_share = lower_share(own_values, own_costs, self.limits / prompts, self.prices)
+        stride = max(1, prompts // (WINDOW_SHARE if order == "random" else SORTED_WINDOW_SHARE) // rows)
+        self.memory = stride * rows
+        self.sample = Sample(values=own_values, costs=own_costs, prices=self.prices, stride=stride)
         self.census: Census | None = None
         if order == "any":
-            self.census = Census(values=self.values, costs=self.costs, prices=self.prices.copy(), prompts=prompts)
+            self.census = Census(values=own_values, costs=own_costs, prices=self.prices.copy(), prompts=prompts)
+        self.lock = RLock()
+
+    @property
+    def spent(self) -> FloatArray:
+        """What finished prompts took, (resources,): the floats next to the exact sums."""
+        return ledger.floats(self.ledger.spent)
+
+    @property
+    def reserved(self) -> FloatArray:
+        """The most that prompts in flight can still take, (resources,)."""
+        return ledger.floats(self.ledger.reserved)
+
+    @property
+    def overrun(self) -> FloatArray:
+        """What finished prompts took beyond the most that had been said of them, (resources,)."""
+        return ledger.floats(self.ledger.excess)
+
+    @property
+    def in_flight(self) -> tuple[Choices, ...]:
+        """Choices that are not finished, oldest first; after a restart too."""
+        with self.lock:
+            return tuple(self.open.values())
+
+    def standing(self) -> Standing:
+        """Return what is spent, reserved and passed, and whether the prompts drift away from the pilot."""
+        with self.lock:
+            return standing(self.ledger, self.sample, foreseen=self.census is not None)
 
     def expect(self, prompts_left: int) -> None:
         """Say how many prompts are still to come, where that is known better now (a rate times the time left)."""
-        self.prompts_left = max(prompts_left, 0)
+        with self.lock:
+            self.prompts_left = max(prompts_left, 0)
 
     def choose(self, values: FloatArray, costs: FloatArray, worst: FloatArray | None = None) -> Choices:
         """Choose for one prompt; as :meth:`choose_many`, with values (options,) and costs (resources, options)."""
@@ -148,142 +160,139 @@ class OnlinePrice:
         InputError
             For NaN, infinite costs, or menus of another shape than the pilot's.
         """
-        if values.shape[1:] != self.values.shape[1:] or costs.shape != (len(self.limits), *values.shape):
-            expected = f"{self.values.shape[1]} options and {len(self.limits)} resource(s), as in the pilot"
+        if values.shape[1:] != self.sample.values.shape[1:] or costs.shape != (len(self.limits), *values.shape):
+            expected = f"{self.sample.values.shape[1]} options and {len(self.limits)} resource(s), as in the pilot"
             raise InputError("menu", expected=expected, found=Plain(f"{values.shape} and {costs.shape}"))
-        _check(values, costs)
+        check_menus(values, costs)
+        if worst is not None and (worst.shape != costs.shape or np.isnan(worst).any()):
+            raise InputError("worst", expected=f"amounts {costs.shape}, none of them NaN", found=Plain("others"))
         capped = np.isfinite(self.limits)[:, None, None]
-        worst = costs if worst is None else np.where(capped, np.maximum(worst, costs), costs)
-        parts, start = [], 0
-        while start < len(values):
-            stop = start + max(1, self._until_correction())
-            here = slice(start, stop)
-            parts.append(self._choose(values[here], costs[:, here], worst[:, here]))
-            start = stop
-        number, self.next_number = self.next_number, self.next_number + 1
-        self.open.add(number)
-        return Choices(
-            number=number,
-            option=np.concatenate([part.option for part in parts]) if parts else np.empty(0, dtype=np.int64),
-            expected=np.concatenate([part.expected for part in parts], axis=1) if parts else costs[:, :, 0],
-            reserved=np.concatenate([part.reserved for part in parts], axis=1) if parts else costs[:, :, 0],
-        )
+        most = costs if worst is None else np.where(capped, np.maximum(worst, costs), costs)
+        with self.lock:
+            parts, start = [], 0
+            while start < len(values):
+                here = slice(start, start + max(1, self._until_correction()))
+                parts.append(self._choose(values[here], costs[:, here], most[:, here]))
+                start = here.stop
+            choices = together(parts, len(self.limits), owner=self.owner, number=self.tickets)
+            self.open[self.tickets] = choices
+            self.tickets += 1
+        return choices
+
+    def take_up(self, choices: Choices) -> None:
+        """Reserve what was in flight when a state was saved; refuse a number that was never given, or twice."""
+        if choices.number in self.open or not 0 <= choices.number < self.tickets:
+            raise InputError("flights.ticket", expected="numbers that were given, each once", found=choices.number)
+        with self.lock:
+            self.ledger.reserve(ledger.totals(choices.reserved))
+            self.committed += choices.expected.sum(axis=1)
+            self.open_prompts += len(choices.option)
+            self.open[choices.number] = choices
 
     def finish(self, choices: Choices, actual: FloatArray) -> None:
         """Book what prompts really took, (resources, prompts), and free what was reserved for them.
 
+        What took more than its reservation is booked as it is, and told by :meth:`standing`.
+
         Raises
         ------
         InputError
-            For choices that are not in flight (each is finished once), or amounts that are none; nothing is booked.
+            For choices of another object or that are finished already, and amounts that are not finite or below 0.
+            Nothing is booked then.
         """
-        if choices.number not in self.open:
-            raise InputError("choices", expected="choices in flight, which are finished once", found=choices.number)
         if actual.shape != choices.expected.shape or not np.isfinite(actual).all() or (actual < 0.0).any():
             expected = f"finite amounts of at least 0, {choices.expected.shape}"
-            raise InputError("actual", expected=expected, found=Plain("others"))
-        self.open.remove(choices.number)
-        self.overrun += np.maximum(actual - choices.reserved, 0.0).sum(axis=1)
-        self.spent += actual.sum(axis=1)
-        self.open_prompts -= len(choices.option)
-        if self.open_prompts > 0:
-            self.reserved -= choices.reserved.sum(axis=1)
-            self.committed -= choices.expected.sum(axis=1)
-        else:  # no rounding is left behind
-            self.reserved[:], self.committed[:] = 0.0, 0.0
-        given = choices.option >= 0
-        for resource in range(len(self.limits)):
-            for total, amount in ((self.actual, actual), (self.expected, choices.expected)):
-                np.add.at(total[resource], choices.option[given], amount[resource, given])
+            raise InputError("actual", expected=expected, found=Plain(f"others, {actual.shape}"))
+        self._close(choices, actual)
+
+    def lose(self, choices: Choices) -> None:
+        """Book prompts that will never report at their most; nothing is learnt from them. Raises as :meth:`finish`."""
+        self._close(choices, None)
+
+    def _close(self, choices: Choices, actual: FloatArray | None) -> None:
+        with self.lock:
+            mine = self.open.get(choices.number) if choices.owner == self.owner else None
+            if mine is None:
+                found = "some that are finished" if choices.owner == self.owner else "some of another object"
+                raise InputError(
+                    "choices", expected="choices of this price in flight, each finished once", found=Plain(found)
+                )
+            self.ledger.book(mine.reserved, mine.reserved if actual is None else actual)
+            del self.open[mine.number]
+            self.open_prompts -= len(mine.option)
+            self.committed = np.maximum(self.committed - mine.expected.sum(axis=1), 0.0)
+            if not self.open:  # no rounding is left behind
+                self.committed = np.zeros(len(self.limits))
+            if actual is None:
+                return
+            given = mine.option >= 0
+            for resource in range(len(self.limits)):
+                for total, amount in ((self.actual, actual), (self.expected, mine.expected)):
+                    np.add.at(total[resource], mine.option[given], amount[resource, given])
 
     def correct(self) -> None:
         """Set the prices by which the prompts still to come take what is left; done by itself once a period."""
-        factors = self.cost_factors()
-        costs = self.costs * factors[:, None, :]
+        with self.lock:
+            self._correct()
+
+    def _correct(self) -> None:
+        self.factors = factors = self.cost_factors()
+        sample = self.sample
+        costs = sample.costs * factors[:, None, :]
         total = (factors * self.expected).sum(axis=1) / np.maximum(self.expected.sum(axis=1), 1e-300)
         trend = np.where(total > 0.0, total, 1.0)
         pending = self.committed * trend
         left = np.maximum(self.limits - self.spent - pending, 0.0)
-        allowance = left / max(self.prompts_left, 1)
+        with np.errstate(over="ignore"):
+            ratio = np.maximum(self.reserved / np.where(pending > 0.0, pending, np.inf), 1.0)
+        each = allowance(left, self.prompts_left, self.open_prompts, ratio, self.last_share)
         if self.census is None:
-            self.prices = prices_for(self.values, costs, allowance / self._forecast_factor(costs), self.prices)
+            each = each / sample.factor(costs)
+            self.prices = prices_for(sample.values, costs, each, self.prices)
+            self.lower_share = lower_share(sample.values, costs, each, self.prices)
         else:
-            self.prices = self.census.price(self.values, self.costs, allowance / trend, self.prompts_left)
-        fade = 0.5 ** (self.since / max(self.stride * len(self.values), 1))
+            self.prices = self.census.price(sample.values, sample.costs, each / trend, self.prompts_left)
+        fade = 0.5 ** (self.since / self.memory)
         self.actual, self.expected = self.actual * fade, self.expected * fade
-        self.chosen, self.priced = self.chosen * fade, self.priced * fade
-        self.weight *= fade
+        sample.look(self.prompts_left)
         self.since = 0
 
     def cost_factors(self) -> FloatArray:
         """Return what each option really takes over what it was expected to, (resources, options)."""
-        each = self.expected.sum(axis=1, keepdims=True) / max(min(self.seen, self.stride * len(self.values)), 1)
+        each = self.expected.sum(axis=1, keepdims=True) / max(min(self.seen, self.memory), 1)
         prior = TRUST * np.where(each > 0.0, each, 1.0)
         return np.clip((self.actual + prior) / (self.expected + prior), LEAST_FACTOR, MOST_FACTOR)
 
-    def _forecast_factor(self, costs: FloatArray) -> FloatArray:
-        """Return what choices were expected to take over what the sample foretells at the prices of that time."""
-        foretold = mean_costs(self.values, costs, self.priced / self.weight)
-        usual = self.chosen / self.weight
-        known = (foretold > 0.0) & (usual > 0.0)
-        return np.clip(np.where(known, usual / np.where(known, foretold, 1.0), 1.0), LEAST_FACTOR, MOST_FACTOR)
-
     def _until_correction(self) -> int:
-        return min(self.period, max(1, self.prompts_left // SHARE_LEFT)) - self.since
+        least = max(1, self.prompts_left // SHARE_LEFT)
+        if self.open_prompts and self.prompts_left < SHARE_LEFT * self.open_prompts:
+            least = min(least, max(1, self.open_prompts // SHARE_LEFT))
+        return min(self.period, least) - self.since
 
-    def _choose(self, values: FloatArray, costs: FloatArray, worst: FloatArray) -> Choices:
+    def _choose(self, values: FloatArray, costs: FloatArray, worst: FloatArray) -> Given:
         """Choose at one price, then remember the menus and correct the price when it is time."""
-        factors = self.cost_factors()
-        believed = costs * factors[:, None, :]
-        option = best_options(values, believed, self.prices)
+        believed = costs * self.factors[:, None, :]
         rows = np.arange(len(values))
-        room = self.limits * (1.0 + ROUNDING) - self.spent - self.reserved
+        prices = mixed(self.prices, self.lower_share, self.seen + rows)
+        option = best_options(values, believed, prices)
         taken = worst[:, rows, option]
-        fits = (np.cumsum(taken, axis=1) <= room[:, None]).all(axis=0) & (values[rows, option] > -np.inf)
-        if not fits.all():
-            taken = self._one_by_one(values, believed, worst, option, room)
+        there, room = values[rows, option] > -np.inf, self.ledger.room()
+        most = ledger.totals(taken) if np.isfinite(taken).all() and there.all() else None
+        if most is None or any(amount > left for amount, left in zip(most, room, strict=True)):
+            taken = one_by_one(values - (prices[:, :, None] * believed).sum(axis=0), worst, room, option)
+            most = ledger.totals(taken)
         given = option >= 0
         expected = np.where(given, costs[:, rows, option], 0.0)
-        self.reserved += taken.sum(axis=1)
+        self.ledger.reserve(most)
         self.committed += expected.sum(axis=1)
+        chosen = np.where(given, believed[:, rows, option], 0.0)
+        self.sample.remember(values, costs, chosen, self.prices, self.seen)
         self.open_prompts += len(values)
         self.seen += len(values)
         self.since += len(values)
         self.prompts_left = max(self.prompts_left - len(values), 0)
-        self.chosen += np.where(given, believed[:, rows, option], 0.0).sum(axis=1)
-        self.priced += self.prices * len(values)
-        self.weight += len(values)
-        self._remember(values, costs)
         if self.census is not None:
             self.census.count(values, costs)
         if self._until_correction() <= 0:
-            self.correct()
-        return Choices(number=-1, option=option, expected=expected, reserved=taken)
-
-    def _one_by_one(
-        self, values: FloatArray, costs: FloatArray, worst: FloatArray, option: IntArray, room: FloatArray
-    ) -> FloatArray:
-        """Choose prompt by prompt among the options that still fit, writing into ``option``; return the most taken."""
-        left, taken = room.copy(), np.zeros((len(room), len(values)))
-        for row in range(len(values)):
-            net = values[row] - self.prices @ costs[:, row]
-            net[(worst[:, row] > left[:, None]).any(axis=0)] = -np.inf
-            best = int(net.argmax())
-            option[row] = best if net[best] > -np.inf else -1
-            if option[row] >= 0:
-                taken[:, row] = worst[:, row, best]
-                left -= taken[:, row]
-        return taken
-
-    def _remember(self, values: FloatArray, costs: FloatArray) -> None:
-        """Overwrite the oldest menus of the sample by every so manieth new one."""
-        numbers = np.arange(self.seen - len(values), self.seen)
-        for row in np.flatnonzero(numbers % self.stride == 0):
-            self.values[self.slot], self.costs[:, self.slot] = values[row], costs[:, row]
-            self.slot = (self.slot + 1) % len(self.values)
-
-
-def _check(values: FloatArray, costs: FloatArray) -> None:
-    bad: NDArray[np.bool_] = np.isnan(values) | (values == np.inf)
-    if bad.any() or not np.isfinite(costs).all() or (costs < 0.0).any():
-        raise InputError("menu", expected="values that are numbers, and costs of at least 0", found=Plain("others"))
+            self._correct()
+        return option, expected, taken

@@ -2,186 +2,160 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import numpy as np
 
-from coinfer.errors import InputError, Plain
+from coinfer.errors import InputError
+from coinfer.planner.budget.online import ledger
 from coinfer.planner.budget.online.census import MULTIPLIERS, Census
+from coinfer.planner.budget.online.choices import Choices
 from coinfer.planner.budget.online.price import OnlinePrice
-from coinfer.records import Document, Matrix, Record
+from coinfer.planner.budget.online.state_records import MOST, CensusState, Flight, PriceState, at_least_0, check, fits
+from coinfer.records import Matrix
 from coinfer.solver.program import FloatArray
 
-FORMAT = "coinfer/online-price/1"
-
-
-class CensusState(Record, frozen=True, kw_only=True):
-    """What is counted where the order may be any.
-
-    Attributes
-    ----------
-    prices
-        (1, resources).
-    prompts
-        In all.
-    pilot, error, seen
-        (multiples, resources): mean of the pilot, its standard error, and the sum over the prompts so far.
-    """
-
-    prices: Matrix
-    prompts: int
-    pilot: Matrix
-    error: Matrix
-    seen: Matrix
-
-
-class PriceState(Document, frozen=True, kw_only=True):
-    """Everything that an online price knows.
-
-    Attributes
-    ----------
-    order
-        As of :class:`coinfer.planner.budget.online.price.OnlinePrice`.
-    limits
-        A number for each resource; absent where there is no limit.
-    sums
-        (5, resources): spent; reserved and committed for prompts in flight; faded sums of what choices were expected to
-        take, and of the prices at that time.
-    weight
-        Faded number of prompts that the last two sums hold.
-    prices
-        (1, resources).
-    open_prompts, prompts_left, seen, since, slot, period, stride
-        Prompts in flight, to come, chosen for, and chosen for since the last correction; the place in the sample that
-        is overwritten next; most prompts between corrections; and every which menu enters the sample.
-    overrun
-        A number for each resource: what finished prompts took beyond the most that had been said of them.
-    open_choices, next_number
-        Numbers of the choices in flight, and of the next ones.
-    values, present
-        (sample, options): menus that stand for those to come; where an option is not there its value is 0.
-    costs
-        (resources times sample, options): the resources one below the other.
-    actual, expected
-        (resources, options): faded sums of what finished prompts took, and were expected to.
-    census
-        Where the order is ``any``.
-    """
-
-    file_format: ClassVar[str] = FORMAT
-
-    order: Literal["random", "any"]
-    limits: tuple[float | None, ...]
-    sums: Matrix
-    weight: float
-    prices: Matrix
-    open_prompts: int
-    overrun: tuple[float, ...]
-    open_choices: tuple[int, ...]
-    next_number: int
-    prompts_left: int
-    seen: int
-    since: int
-    slot: int
-    period: int
-    stride: int
-    values: Matrix
-    present: Matrix
-    costs: Matrix
-    actual: Matrix
-    expected: Matrix
-    census: CensusState | None = None
+NO_RATIO = -2.0
+"""Stands for a drift that is no ratio, since the pilot took nothing."""
 
 
 def saved(price: OnlinePrice) -> PriceState:
     """Return what an online price knows.
 
-    Prompts in flight stay reserved: who resumes books them with their choices, or gives their share up.
+    Prompts in flight stay reserved: who resumes finds them in ``in_flight``, finishes those that report, and books the
+    others at their most with ``lose``.
     """
-    present = price.values > -np.inf
-    census = price.census
+    with price.lock:
+        return _saved(price)
+
+
+def _saved(price: OnlinePrice) -> PriceState:
+    sample, book = price.sample, price.ledger
+    present = sample.values > -np.inf
     return PriceState(
-        order="random" if census is None else "any",
+        order="random" if price.census is None else "any",
+        last_share=price.last_share,
         limits=tuple(None if np.isinf(limit) else float(limit) for limit in price.limits),
-        sums=Matrix(np.stack([price.spent, price.reserved, price.committed, price.chosen, price.priced])),
-        weight=price.weight,
+        spent=ledger.written(book.spent),
+        excess=ledger.written(book.excess),
+        exceeding=book.exceeding,
+        owner=price.owner,
+        tickets=price.tickets,
+        flights=tuple(
+            Flight(
+                ticket=each.number,
+                option=tuple(each.option.tolist()),
+                expected=Matrix(each.expected),
+                reserved=Matrix(each.reserved),
+            )
+            for each in price.in_flight
+        ),
         prices=Matrix(price.prices[None]),
-        open_prompts=price.open_prompts,
-        overrun=tuple(price.overrun.tolist()),
-        open_choices=tuple(sorted(price.open)),
-        next_number=price.next_number,
+        first=Matrix(sample.first[None]),
+        lower_share=price.lower_share,
+        factors=Matrix(price.factors),
         prompts_left=price.prompts_left,
         seen=price.seen,
         since=price.since,
-        slot=price.slot,
         period=price.period,
-        stride=price.stride,
-        values=Matrix(np.where(present, price.values, 0.0)),
+        stride=sample.stride,
+        memory=price.memory,
+        values=Matrix(np.where(present, sample.values, 0.0)),
         present=Matrix(present),
-        costs=Matrix(price.costs.reshape(-1, price.costs.shape[2])),
+        costs=Matrix(sample.costs.reshape(-1, sample.costs.shape[2])),
+        paid=Matrix(sample.paid),
+        own=Matrix(sample.own),
+        around=Matrix(sample.around),
+        fresh=sample.fresh,
+        slot=sample.slot,
+        gathering=sample.gathering,
+        gathered=Matrix(sample.gathered[None]),
+        usual=Matrix(sample.usual[None]),
+        error=Matrix(sample.error[None]),
+        drift=Matrix(np.where(np.isinf(sample.drift), NO_RATIO, sample.drift)[None]),
+        noticed=tuple(sample.noticed.tolist()),
         actual=Matrix(price.actual),
         expected=Matrix(price.expected),
-        census=None
-        if census is None
-        else CensusState(
-            prices=Matrix(census.prices[None]),
-            prompts=census.prompts,
-            pilot=Matrix(census.pilot),
-            error=Matrix(census.error),
-            seen=Matrix(census.seen),
-        ),
+        census=None if price.census is None else _counted(price.census),
     )
 
 
 def resumed(state: PriceState) -> OnlinePrice:
-    """Return an online price that goes on where ``state`` was saved.
+    """Return an online price that goes on where ``state`` was saved; what was in flight stays reserved.
 
     Raises
     ------
     InputError
-        If the arrays do not fit together.
+        If the arrays do not fit together, or a number cannot be.
     """
+    check(state)
+    rows, options = state.values.shape
     resources = len(state.limits)
-    _fits("sums", state.sums, (5, resources))
-    _fits("prices", state.prices, (1, resources))
-    sample, options = state.values.shape
-    _fits("present", state.present, (sample, options))
-    _fits("costs", state.costs, (resources * sample, options))
-    for name in ("actual", "expected"):
-        _fits(name, getattr(state, name), (resources, options))
-    if len(state.overrun) != resources or not all(0 <= each < state.next_number for each in state.open_choices):
-        raise InputError("open_choices", expected="choices that were made", found=list(state.open_choices))
-    if state.weight <= 0.0 or not 0 <= state.slot < sample or state.stride < 1 or state.since < 0:
-        raise InputError("weight", expected="a weight above 0, and a slot of the sample", found=state.weight)
     price = OnlinePrice(
         values=np.where(state.present.array > 0.0, state.values.array, -np.inf),
-        costs=state.costs.array.reshape(resources, sample, options).copy(),
+        costs=state.costs.array.reshape(resources, rows, options).copy(),
         limits=np.array([np.inf if limit is None else limit for limit in state.limits]),
         prompts=max(state.prompts_left, 1),
         period=state.period,
+        last_share=state.last_share,
     )
-    price.spent, price.reserved, price.committed, price.chosen, price.priced = (row.copy() for row in state.sums.array)
-    price.weight, price.prices = state.weight, state.prices.array[0].copy()
-    price.open_prompts, price.prompts_left, price.seen = state.open_prompts, state.prompts_left, state.seen
-    price.overrun, price.open = np.array(state.overrun), set(state.open_choices)
-    price.next_number = state.next_number
-    price.since, price.slot, price.stride = state.since, state.slot, state.stride
+    price.owner, price.tickets = state.owner, state.tickets
+    price.prices, price.factors = state.prices.array[0].copy(), state.factors.array.copy()
+    price.lower_share = state.lower_share
+    price.prompts_left, price.seen, price.since = state.prompts_left, state.seen, state.since
+    price.memory = state.memory
     price.actual, price.expected = state.actual.array.copy(), state.expected.array.copy()
+    price.ledger.spent = ledger.read("spent", state.spent)
+    price.ledger.excess = ledger.read("excess", state.excess)
+    price.ledger.exceeding = state.exceeding
+    for flight in state.flights:
+        price.take_up(_choices(flight, state))
+    sample = price.sample
+    sample.first, sample.stride = state.first.array[0].copy(), state.stride
+    sample.paid, sample.own, sample.around = (each.array.copy() for each in (state.paid, state.own, state.around))
+    sample.fresh, sample.slot, sample.gathering = state.fresh, state.slot, state.gathering
+    sample.gathered, sample.usual = state.gathered.array[0].copy(), state.usual.array[0].copy()
+    sample.error, drift = state.error.array[0].copy(), state.drift.array[0]
+    sample.drift, sample.noticed = np.where(drift < -1.0, np.inf, drift), np.array(state.noticed, dtype=np.bool_)
     price.census = None if state.census is None else _census(state.census, resources)
     return price
 
 
+def _choices(flight: Flight, state: PriceState) -> Choices:
+    """Return choices in flight."""
+    shape = (len(state.limits), len(flight.option))
+    for name in ("expected", "reserved"):
+        fits(f"flights.{name}", getattr(flight, name), shape)
+        at_least_0(f"flights.{name}", getattr(flight, name))
+    options = state.values.shape[1]
+    if not all(-1 <= option < options for option in flight.option):
+        raise InputError("flights.option", expected=f"numbers in -1..{options - 1}", found=flight.option)
+    return Choices(
+        option=np.array(flight.option, dtype=np.int64),
+        expected=flight.expected.array,
+        reserved=flight.reserved.array,
+        owner=state.owner,
+        number=flight.ticket,
+    )
+
+
+def _counted(census: Census) -> CensusState:
+    return CensusState(
+        prices=Matrix(census.prices[None]),
+        prompts=census.prompts,
+        pilot=Matrix(census.pilot),
+        error=Matrix(census.error),
+        seen=Matrix(census.seen),
+    )
+
+
 def _census(state: CensusState, resources: int) -> Census:
-    _fits("census.prices", state.prices, (1, resources))
+    fits("census.prices", state.prices, (1, resources))
+    if not 1 <= state.prompts <= MOST:
+        raise InputError("census.prompts", expected=f"a whole number in 1..{MOST}", found=state.prompts)
     for name in ("pilot", "error", "seen"):
-        _fits(f"census.{name}", getattr(state, name), (len(MULTIPLIERS), resources))
+        fits(f"census.{name}", getattr(state, name), (len(MULTIPLIERS), resources))
+        at_least_0(f"census.{name}", getattr(state, name))
     census = Census.__new__(Census)
     census.prices, census.prompts = state.prices.array[0].copy(), state.prompts
     arrays: list[FloatArray] = [each.array.copy() for each in (state.pilot, state.error, state.seen)]
     census.pilot, census.error, census.seen = arrays
     return census
-
-
-def _fits(where: str, matrix: Matrix, shape: tuple[int, int]) -> None:
-    if matrix.shape != shape:
-        raise InputError(where, expected=f"shape {shape}", found=Plain(f"shape {matrix.shape}"))
