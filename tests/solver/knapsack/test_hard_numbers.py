@@ -25,8 +25,7 @@ from coinfer.testing.knapsack import exact_totals, price_bound
 Floats = NDArray[np.float64]
 SEEDS = st.integers(0, 2**32 - 1)
 CLOSED = Fraction(1, 10**9)
-STEPS = 4 * Fraction(5e-324)
-"""Subnormal numbers lie further apart than a part in 1e9."""
+STEPS = 4 * Fraction(5e-324)  # subnormal numbers lie further apart than a part in 1e9
 
 
 def program_of(value: object, cost: object, budget: float, copies: object = None) -> MultipleChoiceKnapsack:

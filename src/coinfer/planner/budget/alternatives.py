@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -22,6 +22,8 @@ MOST_STATES = 10_000
 """Of the exact search: what all prompts alike would give is for comparison, and a mixture is within one prompt."""
 MARGIN = 1e-9
 """Relative: what a choice may be off its limits, and off its bound besides some prompts."""
+ROUNDING = 1e-12
+"""Relative: what limits are raised by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,6 +89,7 @@ def comparisons(problem: BudgetProblem, value: float) -> tuple[Comparison, ...]:
     mean = pooled(formulate(msgspec.structs.replace(problem, information=None)))  # it pays for no information
     if mean is None:
         return ()
+    mean = replace(mean, budget=_roomy(mean.budget))
     same = Comparison(what="same_budgets", program=mean, mean=mean)
     if problem.objective != "value" or not problem.budgets:
         return (same,)
@@ -127,7 +130,12 @@ def _cheapest(mean: MultipleChoiceKnapsack, value: float) -> MultipleChoiceKnaps
     cost = np.concatenate([np.where(there, -block.value, 0.0)[None], block.cost[1:]])
     gain = np.where(there, -block.cost[0], -np.inf)
     menus = StoredMenus(value=gain, cost=cost, copies=block.copies)
-    return MultipleChoiceKnapsack(menus=menus, budget=np.array([-value, *mean.budget[1:]]))
+    return MultipleChoiceKnapsack(menus=menus, budget=np.array([*_roomy(np.array([-value])), *mean.budget[1:]]))
+
+
+def _roomy(limits: FloatArray) -> FloatArray:
+    """Return limits that means of floats, times the prompts, do not miss by their rounding."""
+    return np.where(np.isfinite(limits), limits + ROUNDING * np.abs(limits), limits)
 
 
 def _of(problem: BudgetProblem, asked: Comparison, limits: Limits) -> Alternative:
