@@ -143,7 +143,7 @@ def test_all_prompts_of_a_stratum_share_its_rate(prompts: int) -> None:
 
     made = claim(stratum_problem(2.0, 3.0, prompts, 1), BudgetDecision(taken=Matrix([[0, 0, prompts]])))
     assert made is not None
-    assert (made.low, made.high) == pytest.approx(law.ppf([0.025, 0.975], 2.0, 3.0))
+    assert (made.low, made.high) == pytest.approx(law.ppf([0.025, 0.975], 2.0, 3.0), rel=2e-3)
     assert made.value == pytest.approx(0.4)
 
 
