@@ -28,12 +28,14 @@ from coinfer.cli import (
     schema,
     serve,
     verify,
+    workload,
 )
 from coinfer.errors import CoinferError
 
 VERBS = (
     profile,
     import_,
+    workload,
     pilot,
     plan,
     verify,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Sequence
-from decimal import Decimal
+from concurrent.futures import ThreadPoolExecutor
 
-from coinfer.errors import InputError, RequestError
+from coinfer.errors import InputError, Plain, RequestError
+from coinfer.executor import sandbox
+from coinfer.executor.checkers import CHECKERS, RUN_PROGRAMS
 from coinfer.executor.request import Request
 from coinfer.zoo import tasks
-
-_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 def check_gradable(requests: Sequence[Request]) -> None:
@@ -20,48 +19,60 @@ def check_gradable(requests: Sequence[Request]) -> None:
     Raises
     ------
     RequestError
-        Naming the request.
+        Naming the request; also where its checker runs programs and there is no sandbox on this machine.
     """
     for request in requests:
         where = f"request {request.id!r}"
-        if request.checker == "numeric" and _number(request.answer or "") is None:
-            raise RequestError(f"{where}: answer", expected="a number", found=request.answer)
         if request.checker == "task":
             try:
                 tasks.solve(request.category, request.prompt)
             except InputError as error:
                 raise RequestError(f"{where}: {error.where}", expected=error.expected, found=error.found) from error
+        elif request.checker is not None:
+            expected = CHECKERS[request.checker].expected(request.answer or "")
+            if expected is not None:
+                raise RequestError(f"{where}: answer", expected=expected, found=request.answer)
+            if request.checker in RUN_PROGRAMS and (reason := sandbox.available()) is not None:
+                expected = f"a sandbox, since the checker is {request.checker!r}"
+                raise RequestError(f"{where}: checker", expected=expected, found=Plain(f"none: {reason}"))
 
 
 def grade(request: Request, text: str) -> float | None:
-    """Return 1.0 or 0.0 for a right or wrong answer, ``None`` where the request names no checker.
+    """Return how right an answer is, 0..1, ``None`` where the request names no checker.
 
-    ``exact`` compares trimmed texts, ``numeric`` the last number in the text with the reference, ``task`` derives
-    the answer again from the prompt.
+    ``task`` derives the answer again from the prompt; the others are those of :mod:`coinfer.executor.checkers`.
     """
     if request.checker is None:
         return None
     if request.checker == "task":
         return float(tasks.is_correct(request.category, request.prompt, text))
-    reference = request.answer or ""
-    if request.checker == "exact":
-        return float(text.strip() == reference.strip())
-    found = _number(text)
-    return float(found is not None and found == _number(reference))
+    return CHECKERS[request.checker].grade(text, request.answer or "")
+
+
+def grades(requests: Sequence[Request], texts: Sequence[str], *, workers: int | None = None) -> list[float | None]:
+    """Return how right each text is as an answer to its request, as :func:`grade` says; equal pairs are graded once.
+
+    Parameters
+    ----------
+    requests, texts
+        As many texts as requests.
+    workers
+        How many are graded at once, for checkers that run programs; absent: as many as there are processors.
+    """
+    keys = [(request.id, text) for request, text in zip(requests, texts, strict=True)]
+    different = dict(zip(keys, requests, strict=True))
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+        found = pool.map(grade, different.values(), [text for _, text in different])
+        graded = dict(zip(different, found, strict=True))
+    return [graded[key] for key in keys]
 
 
 def read_answer(request: Request, text: str) -> str | None:
     """Return the answer in a text, by which votes are counted; ``None`` where there is none. The reference is not read.
 
-    Equal numbers are one answer where the checker is ``numeric``; elsewhere it is the trimmed text.
+    It is what the request's checker reads: equal numbers, letters or steps are one answer. Without a checker, and for
+    ``task``, it is the trimmed text.
     """
-    if request.checker == "numeric":
-        found = _number(text)
-        return None if found is None else format(found.normalize(), "f")
-    return text.strip() or None
-
-
-def _number(text: str) -> Decimal | None:
-    """Return the last number written in ``text``; commas may group thousands."""
-    found = _NUMBER.findall(_THOUSANDS.sub("", text))
-    return Decimal(found[-1]) if found else None
+    if request.checker is None or request.checker == "task":
+        return text.strip() or None
+    return CHECKERS[request.checker].answer_of(text)

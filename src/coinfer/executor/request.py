@@ -10,6 +10,21 @@ from coinfer import jsonfile
 from coinfer.errors import InputError, Plain, RequestError
 from coinfer.records import Record
 
+CheckerName = Literal[
+    "task",
+    "exact",
+    "text",
+    "numeric",
+    "true_false",
+    "choice",
+    "steps",
+    "win_draw_loss",
+    "regex",
+    "unit_tests",
+    "output",
+]
+"""How answers are graded."""
+
 
 class Request(Record, frozen=True, kw_only=True):
     """One prompt to be answered.
@@ -25,8 +40,10 @@ class Request(Record, frozen=True, kw_only=True):
     answer
         Reference answer; absent where the answer is not graded or the checker derives it.
     checker
-        How an answer is graded: ``exact`` (trimmed text equals ``answer``), ``numeric`` (same number), ``task``
-        (a bundled task, re-derived from the prompt), or absent: not graded.
+        How an answer is graded: ``task`` (a bundled task, re-derived from the prompt); one of
+        :data:`coinfer.executor.checkers.CHECKERS`, with ``answer`` as its reference: ``exact``, ``text``, ``numeric``,
+        ``true_false``, ``choice``, ``steps``, ``win_draw_loss``, ``regex``, and in a sandbox ``unit_tests`` and
+        ``output``; or absent: not graded.
     max_tokens
         Most tokens to generate.
     """
@@ -36,14 +53,14 @@ class Request(Record, frozen=True, kw_only=True):
     category: str
     max_tokens: int = 64
     answer: str | None = None
-    checker: Literal["exact", "numeric", "task"] | None = None
+    checker: CheckerName | None = None
 
     def __post_init__(self) -> None:
         if not self.id:
             raise RequestError("id", expected="a text that is not empty", found=self.id)
         if self.max_tokens < 1:
             raise RequestError("max_tokens", expected="an integer, at least 1", found=self.max_tokens)
-        if self.checker in ("exact", "numeric") and self.answer is None:
+        if self.checker not in (None, "task") and self.answer is None:
             raise RequestError("answer", expected=f"a reference, since the checker is {self.checker!r}", found=None)
 
 

@@ -202,7 +202,8 @@ class Scheduler:
         try:
             reply = await self._complete(request, expert)
             charged = self._worst_case.actual(need, expert, reply)
-            line = self._answer(request, expert, number, reply, charged)
+            right = await asyncio.to_thread(grade, request, reply.completions[0].text)
+            line = self._answer(request, expert, number, reply, charged, right)
             await self._journal.commit(line)
         except EndpointError as error:
             self._breakers[expert].failed()
@@ -256,7 +257,7 @@ class Scheduler:
         return reply
 
     def _answer(
-        self, request: Request, expert: str, number: int, reply: CompletionReply, charged: Amount
+        self, request: Request, expert: str, number: int, reply: CompletionReply, charged: Amount, right: float | None
     ) -> AnswerLine:
         """Return the journal line of an answer with its measurement."""
         facts = self._backends[expert].facts
@@ -271,7 +272,7 @@ class Scheduler:
             calls=self._calls_of[request.id],
             fallback=expert != self._router.order(request)[0],
             measurement=request_row(
-                request, reply, facts=facts, device=self._devices[expert], model=expert, correct=grade(request, text)
+                request, reply, facts=facts, device=self._devices[expert], model=expert, correct=right
             ),
             charged=charged,
             elapsed_s=self.elapsed_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 
 from coinfer import jsonfile
 from coinfer.errors import InputError, Plain
+from coinfer.executor import sandbox
 from coinfer.executor.backends import open_backend
+from coinfer.executor.strategies.ask import SANDBOX
 from coinfer.executor.strategies.provider import LanguageModel, Provider, TokenPrice
+from coinfer.executor.strategies.sandboxed import Sandboxed
 from coinfer.executor.strategies.strategy import Need
 from coinfer.models.endpoint import Endpoint
 from coinfer.records import Document, Record
@@ -58,12 +62,15 @@ class Opened:
     Attributes
     ----------
     providers, offers, prices
-        By role.
+        By role; ``sandbox`` is this machine's, where it has one.
+    missing
+        Why a need cannot be had.
     """
 
     providers: Mapping[str, Provider]
     offers: Mapping[str, frozenset[Need]]
     prices: Mapping[str, TokenPrice]
+    missing: Mapping[Need, str]
 
 
 def read_endpoints(path: str | os.PathLike[str]) -> Endpoints:
@@ -113,8 +120,12 @@ async def opened(endpoints: Endpoints, *, timeout_s: float = 60.0) -> AsyncItera
                     timeout_s=timeout_s,
                 )
             providers[role] = held if held.price == price else held.at(price)
+        reason = await asyncio.to_thread(sandbox.available)
+        if reason is None:
+            providers.setdefault(SANDBOX, Sandboxed())
         yield Opened(
             providers=providers,
             offers={role: provider.offers for role, provider in providers.items()},
             prices={role: item.price for role, item in endpoints.roles.items() if item.price is not None},
+            missing={} if reason is None else {"sandbox": f"there is none on this machine: {reason}"},
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from coinfer import jsonfile
 from coinfer.executor.budget import Amount
-from coinfer.executor.grade import check_gradable, grade
+from coinfer.executor.grade import check_gradable, grades
 from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
 from coinfer.executor.strategies.endpoints import Endpoints, opened
@@ -33,7 +34,7 @@ class Answered:
     text, value, confidence
         The answer; ``None`` where there is none.
     correct
-        1.0 or 0.0; ``None`` where the request names no checker.
+        How right it is, 0..1; ``None`` where the request names no checker.
     """
 
     id: str
@@ -102,8 +103,10 @@ async def run_plan(
             resumed = len(journal.replies)
             scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options, price=price)
             answers = await scheduler.run(work, on_answer=on_answer)
+    texts = [answers[request.id].text or "" for request in requests]
+    graded = await asyncio.to_thread(grades, requests, texts)
     lines = []
-    for request, item in zip(requests, work, strict=True):
+    for request, item, right in zip(requests, work, graded, strict=True):
         answer = answers[request.id]
         correct = 0.0 if answer.text is None and request.checker else None
         lines.append(
@@ -114,7 +117,7 @@ async def run_plan(
                 text=answer.text,
                 value=answer.value,
                 confidence=answer.confidence,
-                correct=correct if answer.text is None else grade(request, answer.text),
+                correct=correct if answer.text is None else right,
             )
         )
     return LiveRun(answers=tuple(lines), resumed=resumed, spent=scheduler.spent, seconds=scheduler.elapsed_s)

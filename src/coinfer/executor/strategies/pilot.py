@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ import numpy as np
 from coinfer.errors import InputError, Plain
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.budget import Amount
-from coinfer.executor.grade import check_gradable, grade, read_answer
+from coinfer.executor.grade import check_gradable, grades, read_answer
 from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
 from coinfer.executor.strategies.ask import Sample, Sampled
@@ -138,7 +139,7 @@ async def pilot(
             scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options)
             await scheduler.run(work)
     lines = list(journal.replies.values())
-    strata = _strata(requests, asking, lines, prompts)
+    strata = await asyncio.to_thread(_strata, requests, asking, lines, prompts)
     total = sum(each.prompts for each in strata)
     completions = sum(len(line.reply.completions) for line in lines if isinstance(line.reply, Sampled))
     paid = (("tokens", scheduler.spent.tokens), ("completions", completions), ("usd", scheduler.spent.usd))
@@ -151,7 +152,7 @@ async def pilot(
         budgets=budgets,
         prices=reached.prices,
         information=Information(source="label", cost=charge, description="categories of the requests, and a pilot"),
-        missing=missing,
+        missing={**reached.missing, **(missing or {})},
     )
     return Pilot(menu=made, spent=scheduler.spent, prompts=sum(len(each.priors) for each in strata))
 
@@ -162,6 +163,14 @@ def _strata(
     """Return the categories with a prior for each request that was answered."""
     speeds = [line.seconds / line.charged.tokens for line in lines if line.charged.tokens]
     read = {line.key.rsplit("/", 3)[0]: line.charged.prompt_tokens for line in lines}
+    pairs = [
+        (request, completion.text)
+        for request in requests
+        for many in asking.found.get(request.id, {}).values()
+        for completion in many
+    ]
+    graded = grades([request for request, _ in pairs], [text for _, text in pairs])
+    right = {(request.id, text): found == 1.0 for (request, text), found in zip(pairs, graded, strict=True)}
     priors: dict[str, list[Prior]] = {}
     for request in requests:
         found = asking.found.get(request.id, {})
@@ -171,7 +180,7 @@ def _strata(
             prior_of(
                 found,
                 answer_of=partial(read_answer, request),
-                right=lambda text, request=request: grade(request, text) == 1.0,  # type: ignore[misc]
+                right=lambda text, request=request: right[request.id, text],  # type: ignore[misc]
                 prompt_tokens=read[request.id],
                 max_tokens=request.max_tokens,
                 output_s=float(np.median(speeds)) if speeds else None,
