@@ -34,6 +34,29 @@ def test_what_was_recorded_comes_back(tmp_path: Path) -> None:
     assert backend.facts.source == "replay of outcomes.jsonl"
 
 
+def test_samples_of_one_request_are_different_lines(tmp_path: Path) -> None:
+    """Six samples of five lines are all lines and one again; another seed has another order."""
+    backend = ReplayBackend(write(tmp_path, *({**LINE, "text": text} for text in "abcde")))
+    orders = set()
+    for seed in range(5):
+        asked = CompletionRequest(prompt="p", max_tokens=2, temperature=1.0, seed=seed, samples=6)
+        texts = [each.text for each in asyncio.run(backend.complete(asked)).completions]
+        assert set(texts[:5]) == set("abcde")
+        assert [each.text for each in asyncio.run(backend.complete(asked)).completions] == texts
+        orders.add(tuple(texts))
+    assert len(orders) > 1
+
+
+def test_recorded_log_probabilities_come_back_and_are_offered_only_where_all_have_them(tmp_path: Path) -> None:
+    """They are cut with the text."""
+    known = {**LINE, "tokens": ["a", "b"], "logprobs": [-0.5, -0.25]}
+    backend = ReplayBackend(write(tmp_path, known))
+    assert asyncio.run(backend.probe()).logprobs
+    (cut,) = asyncio.run(backend.complete(CompletionRequest(prompt="p", max_tokens=1))).completions
+    assert (cut.text, cut.logprobs, cut.finish) == ("a", (-0.5,), "length")
+    assert not asyncio.run(ReplayBackend(write(tmp_path, known, LINE)).probe()).logprobs
+
+
 def test_what_was_not_recorded_is_refused(tmp_path: Path) -> None:
     """An unknown prompt, and an answer that cannot be cut at ``max_tokens``, are sentences."""
     backend = ReplayBackend(write(tmp_path, LINE))
@@ -51,6 +74,8 @@ def test_what_was_not_recorded_is_refused(tmp_path: Path) -> None:
         ({"output_tokens": -1}, "line 2: output_tokens"),
         ({"energy_j": 1.0}, "line 2: energy_source"),
         ({"tokens": ["a"]}, "line 2: tokens"),
+        ({"logprobs": [-0.1]}, "line 2: logprobs"),
+        ({"logprobs": [-0.1, 0.2]}, "line 2: logprobs"),
         ({"odd": 1}, "line 2"),
     ],
 )

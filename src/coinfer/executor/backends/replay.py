@@ -30,6 +30,8 @@ class Outcome(Record, frozen=True, kw_only=True):
         How long it took, > 0.
     tokens
         The text cut into its tokens; absent: an answer longer than ``max_tokens`` cannot be cut and is an error.
+    logprobs
+        Log-probability of each token, natural; absent: not recorded.
     prompt_tokens, energy_j, energy_source
         As measured; absent where they were not.
     """
@@ -39,6 +41,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     output_tokens: int
     seconds: float
     tokens: tuple[str, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
     prompt_tokens: int | None = None
     energy_j: float | None = None
     energy_source: EnergySource | None = None
@@ -54,12 +57,18 @@ class Outcome(Record, frozen=True, kw_only=True):
             )
         if self.tokens is not None and (len(self.tokens) != self.output_tokens or "".join(self.tokens) != self.text):
             raise InputError("tokens", expected="output_tokens pieces that make up the text", found=self.tokens)
+        if self.logprobs is not None and (
+            len(self.logprobs) != self.output_tokens or not all(-float("inf") < each <= 0.0 for each in self.logprobs)
+        ):
+            raise InputError("logprobs", expected="output_tokens finite numbers, at most 0", found=self.logprobs)
 
 
 class ReplayBackend:
     """Answers from a JSON Lines file of :class:`Outcome` lines, at once, with the recorded times.
 
-    Greedy requests get the first line of their prompt; sampling draws among its lines with the request's seed.
+    Greedy requests get the first line of their prompt; sampling draws among its lines with the request's seed, each
+    line once in a request as long as there are enough. Requests are independent of each other: two of them may get the
+    same line. Log-probabilities are offered where every line has them.
 
     Raises
     ------
@@ -88,7 +97,8 @@ class ReplayBackend:
 
     async def probe(self) -> Capabilities:
         """Return what a file can offer."""
-        return Capabilities(logprobs=False, samples=True, seeds=True, engine=self.facts.engine)
+        known = all(each.logprobs is not None for lines in self._outcomes.values() for each in lines)
+        return Capabilities(logprobs=known, samples=True, seeds=True, engine=self.facts.engine)
 
     async def complete(self, request: CompletionRequest) -> CompletionReply:
         """Return recorded outcomes of the prompt."""
@@ -98,7 +108,9 @@ class ReplayBackend:
         if recorded is None:
             raise EndpointError(f"{self._path.name}: no outcome is recorded for the prompt {asked[:60]!r}")
         if request.temperature > 0.0:
-            chosen = [random.Random(f"{request.seed}/{index}").choice(recorded) for index in range(request.samples)]
+            order = random.Random(str(request.seed))
+            chosen = [line for _ in range(-(-request.samples // len(recorded))) for line in _shuffled(recorded, order)]
+            chosen = chosen[: request.samples]
         else:
             chosen = [recorded[0]] * request.samples
         energies = [outcome.energy_j for outcome in chosen if outcome.energy_j is not None]
@@ -117,11 +129,18 @@ class ReplayBackend:
     def _cut(self, outcome: Outcome, max_tokens: int) -> Completion:
         """Return an outcome within ``max_tokens``."""
         if outcome.output_tokens <= max_tokens:
-            return Completion(text=outcome.text, output_tokens=outcome.output_tokens, finish="stop", logprobs=None)
+            return Completion(
+                text=outcome.text, output_tokens=outcome.output_tokens, finish="stop", logprobs=outcome.logprobs
+            )
         if outcome.tokens is None:
             raise EndpointError(
                 f"{self._path.name}: the outcome recorded for {outcome.prompt[:60]!r} has {outcome.output_tokens} "
                 f"tokens where at most {max_tokens} are asked for, and no token pieces to cut it at"
             )
         text = "".join(outcome.tokens[:max_tokens])
-        return Completion(text=text, output_tokens=max_tokens, finish="length", logprobs=None)
+        known = None if outcome.logprobs is None else outcome.logprobs[:max_tokens]
+        return Completion(text=text, output_tokens=max_tokens, finish="length", logprobs=known)
+
+
+def _shuffled(outcomes: list[Outcome], order: random.Random) -> list[Outcome]:
+    return order.sample(outcomes, len(outcomes))
