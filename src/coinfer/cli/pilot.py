@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from coinfer.cli import common
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from coinfer.executor.options import RunOptions
     from coinfer.models.budget.parts import Budget
 
@@ -98,10 +100,23 @@ def execute(arguments: argparse.Namespace) -> int:
     )
     problem = made.menu.problem
     print(f"{count(len(problem.options), 'option')} on the menu, in {len(problem.strata.names)} strata.")
-    for name, reason in made.menu.left_out.items():
-        print(f"  left out: {common.clean(name)}: {common.clean(reason)}")
+    for line in _left_out(made.menu.left_out):
+        print(f"  left out, {common.clean(line)}")
     print(f"\nWritten to {arguments.output}; plan it with: coinfer plan {arguments.output} -o plan.json")
     return 0
+
+
+def _left_out(reasons: Mapping[str, str]) -> list[str]:
+    """Return a line for each reason, with the strategies and how many options of each have left the menu."""
+    from collections import Counter
+
+    grouped: dict[str, Counter[str]] = {}
+    for name, reason in reasons.items():
+        grouped.setdefault(reason, Counter())[name.partition(" (")[0]] += 1
+    return [
+        f"{reason}: {', '.join(f'{name} ({number})' for name, number in names.items())}"
+        for reason, names in grouped.items()
+    ]
 
 
 def options_from(arguments: argparse.Namespace) -> RunOptions:

@@ -69,11 +69,19 @@ def test_menus_are_means_over_the_pilot_with_its_standard_error() -> None:
     assert made.left_out == {}
     assert made.problem.prompts == 40
     assert table.value.array.ravel().tolist() == pytest.approx([0.9, 0.2])  # type: ignore[union-attr]
-    assert table.value_error.array.ravel().tolist() == pytest.approx([0.1, 0.4])  # type: ignore[union-attr]
+    assert table.value_error.array.ravel().tolist() == pytest.approx([0.5**0.5 / 3, 0.4])  # type: ignore[union-attr]
     amounts = {each.resource: each for each in table.cost}  # type: ignore[union-attr]
     assert amounts["tokens"].amount.array.ravel().tolist() == [5.0, 8.0]
     assert amounts["tokens"].worst.array.ravel().tolist() == [9.0, 9.0]  # type: ignore[union-attr]
     assert amounts["usd"].amount.array.ravel().tolist() == [20.0, 26.0]
+
+
+def test_prompts_that_look_alike_do_not_show_that_all_are() -> None:
+    """Ten prompts that all fail leave a standard error of 0.064, and a thousand one of 0.0007."""
+    for count, error in ((10, 0.0643), (1000, 0.000706)):
+        strata = [Stratum(name="s", prompts=5, priors=(prior(0.0),) * count)]
+        table = menu("m", strata, [Single()], offers=OFFERS).problem.menus
+        assert table.value_error.array.item() == pytest.approx(error, rel=1e-3)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

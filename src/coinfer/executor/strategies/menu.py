@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def menu(
     for row, stratum in enumerate(strata):
         for strategy in strategies:
             for prior in stratum.priors:
-                for option in strategy.options(prior):
+                for option in map(partial(_with_measured, prior), strategy.options(prior)):
                     reason = _unfit(option, offers, there, missing or {})
                     if reason is not None:
                         left_out[option.name] = reason
@@ -128,6 +129,14 @@ def menu(
         information=information,
     )
     return Menu(problem=problem, left_out=left_out)
+
+
+def _with_measured(prior: Prior, option: StrategyOption) -> StrategyOption:
+    """Return an option with what was measured of it, where it has no value of its own."""
+    found = prior.measured.get(option.name)
+    if option.value is not None or found is None:
+        return option
+    return replace(option, value=found.value, expected={**option.expected, **found.usage})
 
 
 def _unfit(
@@ -181,10 +190,13 @@ def _table(
 
 
 def _standard_error(values: FloatArray) -> float:
-    """Return that of the mean; with one prompt, that of a single right or wrong answer."""
-    if len(values) > 1:
-        return float(values.std(ddof=1) / len(values) ** 0.5)
-    return float((values[0] * (1.0 - values[0])) ** 0.5)
+    r"""Return that of the mean; with one prompt, that of a single right or wrong answer.
+
+    Where all n prompts look alike it is that of a share of which nothing was seen, by the posterior of Jeffreys:
+    :math:`\sqrt{1/2} / (n + 1)`. A few prompts that all fail do not show that every prompt does.
+    """
+    own = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else (values[0] * (1.0 - values[0])) ** 0.5
+    return float(max(own, 0.5**0.5 / (len(values) + 1)))
 
 
 def _amounts(usage: Mapping[str, Usage], prices: Mapping[str, TokenPrice]) -> tuple[float, float, float]:

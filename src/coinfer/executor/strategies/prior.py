@@ -18,6 +18,7 @@ def prior_of(
     right: Callable[[str], bool],
     prompt_tokens: float,
     max_tokens: int,
+    greedy: Mapping[str, Completion] | None = None,
     output_s: float | None = None,
 ) -> Prior:
     """Return what sampled completions of one prompt say of it.
@@ -30,6 +31,8 @@ def prior_of(
         Reads the answer in a completion.
     right
         Whether a completion's text is right.
+    greedy
+        The greedy completion, by role.
     prompt_tokens, max_tokens, output_s
         As in :class:`Prior`.
 
@@ -55,6 +58,7 @@ def prior_of(
         output_tokens=sum(each.output_tokens for each in own) / len(own),
         max_tokens=max_tokens,
         rate=rates,
+        greedy={role: float(right(each.text)) for role, each in (greedy or {}).items()},
         answers=(rates[ANSWER], *(count / len(own) for count in others)),
         output_s=output_s,
     )

@@ -10,7 +10,7 @@ from coinfer.executor.strategies.strategy import Prior, Prompt, Strategy, Strate
 class Single:
     """One greedy completion of the prompt as it is.
 
-    Settings: none. Value: the rate of one completion. Cost: one call.
+    Settings: none. Value: the rate of the greedy completion, or of one sample where that is not known. Cost: one call.
     """
 
     name = "single"
@@ -23,7 +23,7 @@ class Single:
             StrategyOption(
                 strategy=self.name,
                 settings={},
-                value=prior.rate.get(ANSWER),
+                value=prior.greedy.get(ANSWER, prior.rate.get(ANSWER)),
                 expected={ANSWER: once},
                 worst={ANSWER: most},
                 latency_s=None if prior.output_s is None else prior.output_tokens * prior.output_s,

@@ -48,6 +48,22 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What an option reached and took on a prompt, or on the prompts of a stratum, when it was tried.
+
+    Attributes
+    ----------
+    value
+        Share of right answers.
+    usage
+        Mean of what each role was asked for.
+    """
+
+    value: float
+    usage: Mapping[str, Usage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
     """What is known of a prompt, or of its stratum, before anything is asked. Absent is not known, never 0.
 
@@ -60,7 +76,9 @@ class Prior:
     max_tokens
         Most of one completion.
     rate
-        Chance that one completion of the role is right, by role.
+        Chance that one sampled completion of the role is right, by role.
+    greedy
+        The same of the greedy completion; a role that is absent: as of a sample.
     answers
         Distribution of the answers of one completion, the right one first; they sum to at most 1, the rest being
         answers of their own each time.
@@ -72,17 +90,21 @@ class Prior:
         Seconds of one output token.
     extra
         What single strategies look for, by name, as their docstrings say.
+    measured
+        Options that were tried, by their names: for those without a value of their own it stands in the menu.
     """
 
     prompt_tokens: float
     output_tokens: float
     max_tokens: int
     rate: Mapping[str, float] = field(default_factory=dict)
+    greedy: Mapping[str, float] = field(default_factory=dict)
     answers: tuple[float, ...] | None = None
     repair_rate: float | None = None
     scorer: tuple[tuple[float, float], ...] | None = None
     output_s: float | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

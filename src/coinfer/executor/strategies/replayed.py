@@ -1,0 +1,113 @@
+"""Strategies tried out on samples that a pilot has taken: no model is asked again.
+
+A session that asks only for samples of the bare prompt is sent samples of the pilot, each at most once. Of N samples
+any n in any order are as likely as n new ones, so what sessions reach in the mean is an unbiased estimate (a
+U-statistic, Hoeffding 1948, here over random subsets), and so is what they take.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from coinfer.executor.backends.base import Completion
+from coinfer.executor.strategies.ask import Ask, Missing, Reply, Sample, Sampled
+from coinfer.executor.strategies.session import Step, user
+from coinfer.executor.strategies.strategy import Measured, Prompt, Strategy, StrategyOption, Usage
+
+RUNS = 8
+"""Random orders of the samples for each prompt."""
+
+
+class _NotRecordedError(Exception):
+    """What is asked for was not sampled."""
+
+
+def replayed(
+    strategy: Strategy,
+    option: StrategyOption,
+    prompt: Prompt,
+    recorded: Mapping[str, Sequence[Completion]],
+    *,
+    greedy: Mapping[str, Completion] | None = None,
+    right: Callable[[str], bool],
+    prompt_tokens: float,
+    runs: int = RUNS,
+    seed: int = 0,
+) -> Measured | None:
+    """Return what an option reached and took; ``None`` where it asks for what was not sampled.
+
+    Parameters
+    ----------
+    strategy, option, prompt
+        The session.
+    recorded
+        Samples of the prompt at its own temperature and length, by role.
+    greedy
+        Its greedy completion, by role.
+    right
+        Whether a completion's text is right.
+    prompt_tokens
+        Of the prompt, as counted.
+    runs, seed
+        Random orders that are tried.
+    """
+    random = np.random.default_rng(seed)
+    total: defaultdict[str, Usage] = defaultdict(Usage)
+    reached = 0
+    for _ in range(runs):
+        left = {role: iter([many[i] for i in random.permutation(len(many))]) for role, many in recorded.items()}
+        session = strategy.start(prompt, option)
+        try:
+            step = next(session)
+            while True:
+                step = session.send(_replies(step, prompt, left, greedy or {}, prompt_tokens, total))
+        except StopIteration as end:
+            reached += end.value.text is not None and right(end.value.text)
+        except _NotRecordedError:
+            return None
+    usage = {role: used.times(1.0 / runs) for role, used in total.items()}
+    return Measured(value=reached / runs, usage={role: usage.get(role, Usage()) for role in option.expected})
+
+
+def _replies(
+    step: Step,
+    prompt: Prompt,
+    left: Mapping[str, Iterator[Completion]],
+    greedy: Mapping[str, Completion],
+    prompt_tokens: float,
+    total: defaultdict[str, Usage],
+) -> tuple[Reply, ...]:
+    replies: list[Reply] = []
+    for ask in step.asks:
+        if step.enough is not None and replies and step.enough(tuple(replies)):
+            replies += [Missing(why="enough")] * (len(step.asks) - len(replies))
+            break
+        found = _drawn(ask, prompt, left, greedy)
+        replies.append(Sampled(completions=found))
+        written = float(sum(each.output_tokens for each in found))
+        role = ask.role if isinstance(ask, Sample) else ""
+        total[role] = total[role].plus(Usage(calls=len(found), prompt_tokens=prompt_tokens, output_tokens=written))
+    return tuple(replies)
+
+
+def _drawn(
+    ask: Ask, prompt: Prompt, left: Mapping[str, Iterator[Completion]], greedy: Mapping[str, Completion]
+) -> tuple[Completion, ...]:
+    """Return samples for an ask, taken from what is left, or the greedy completion, which is always the same."""
+    if (
+        not isinstance(ask, Sample)
+        or ask.messages != user(prompt.text)
+        or (ask.max_tokens, ask.prefix, ask.stop) != (prompt.max_tokens, "", ())
+        or ask.temperature not in (prompt.temperature, 0.0)
+    ):
+        raise _NotRecordedError
+    if ask.temperature == 0.0:
+        found = (greedy[ask.role],) * ask.count if ask.role in greedy else ()
+    else:
+        found = tuple(each for _, each in zip(range(ask.count), left.get(ask.role, iter(())), strict=False))
+    if len(found) < ask.count or (ask.logprobs and any(each.logprobs is None for each in found)):
+        raise _NotRecordedError
+    return found
