@@ -90,6 +90,20 @@ def test_the_option_that_looks_best_of_all_is_taken_down() -> None:
     assert abs(mean - 0.5) < 2.5 * variance**0.5
 
 
+@pytest.mark.parametrize(
+    "value", [[[0.667]], [[0.05]], [[0.7, 0.7, 0.7, 0.72]], [[0.66], [0.7]], [[0.9, 0.9], [0.9, 0.9]]]
+)
+def test_values_that_are_alike_are_not_drawn_to_nought(value: list[list[float]]) -> None:
+    """Claims of a few alike cells lie near them, with about the width that their errors give."""
+    seen = np.array(value)
+    weight = np.zeros(seen.shape)
+    weight[:, -1] = 1.0 / len(seen)
+    error = np.full(seen.shape, 0.05)
+    mean, variance = table_claim(seen, error, weight)
+    assert mean == pytest.approx((weight * seen).sum(), abs=0.02)
+    assert 0.3 * 0.05 / len(seen) ** 0.5 <= variance**0.5 <= 2.0 * 0.05
+
+
 def test_large_tables_are_summed_in_runs() -> None:
     """Strata that the fit does not look at are judged by it all the same: a table twice over has the same claim."""
     random = np.random.default_rng(6)

@@ -65,7 +65,9 @@ def hierarchy_claim(seen: FloatArray, error: FloatArray, weight: FloatArray, row
     scale = stabilised(seen[rows], error[rows] ** 2)
     places, noise = _places(scale, seen, error)
     spread = _spread(places[rows], noise[rows])
-    places, noise = places / spread, np.where(noise < ABSENT, noise / spread**2, ABSENT)
+    center = float(places[noise < ABSENT].mean())
+    scale = scale.moved(-center)
+    places, noise = (places - center) / spread, np.where(noise < ABSENT, noise / spread**2, ABSENT)
     points = _points(places[rows], noise[rows], spread)
     most = KEPT if seen.size <= LARGE else KEPT_LARGE
     top = max(point.weight for point in points)
@@ -111,7 +113,7 @@ def _spread(places: FloatArray, noise: FloatArray) -> FloatArray:
 def _points(places: FloatArray, noise: FloatArray, spread: FloatArray) -> list[_Point]:
     """Return the grid with what the table says of each point."""
     known = noise < ABSENT
-    size = max(float(places[known].std()), LEAST**0.5)
+    size = max(float(places[known].var()), float(noise[known].mean()), LEAST) ** 0.5
     width = np.log(np.gradient(SHARES))
     alike = 1e2 * size**2 / np.outer(spread, spread)
     prior = np.array([np.diag((size * share / spread) ** 2) + alike for share in SHARES])

@@ -7,7 +7,7 @@ scale where that curve is flat (Bartlett, Biometrics 3, 1947; the arcsine for sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,10 @@ class Stabilised:
     curve: FloatArray
     place: FloatArray
 
+    def moved(self, by: float) -> Stabilised:
+        """Return the scale with all places moved."""
+        return replace(self, place=self.place + by)
+
     def curve_at(self, value: FloatArray) -> FloatArray:
         """Return the squared error that a value usually has."""
         return np.interp(value, EDGES, self.curve)
@@ -49,7 +53,7 @@ class Stabilised:
     def to_value(self, place: FloatArray) -> FloatArray:
         """Return the values at places."""
         first, last = (self.curve[[0, -1]] ** 0.5).tolist()
-        beyond = np.minimum(place, 0.0) * first + np.maximum(place - self.place[-1], 0.0) * last
+        beyond = np.minimum(place - self.place[0], 0.0) * first + np.maximum(place - self.place[-1], 0.0) * last
         found: FloatArray = np.interp(place, self.place, EDGES) + beyond
         return found
 
