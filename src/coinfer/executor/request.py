@@ -46,6 +46,8 @@ class Request(Record, frozen=True, kw_only=True):
         ``output``; or absent: not graded.
     max_tokens
         Most tokens to generate.
+    extra
+        Texts that single test-time strategies take, by name: ``tests`` (Python that may be looked at), ``document``.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Request(Record, frozen=True, kw_only=True):
     max_tokens: int = 64
     answer: str | None = None
     checker: CheckerName | None = None
+    extra: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -25,7 +25,15 @@ from coinfer.executor.strategies.replayed import replayed
 from coinfer.executor.strategies.requests import prompt_of
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
 from coinfer.executor.strategies.session import Answer, Session, Step, user
-from coinfer.executor.strategies.strategy import Measured, Need, Prior, Prompt, Strategy, StrategyOption
+from coinfer.executor.strategies.strategy import (
+    Measured,
+    Need,
+    Prior,
+    Prompt,
+    Strategy,
+    StrategyOption,
+    estimated_tokens,
+)
 from coinfer.executor.strategies.work import work_sha256
 from coinfer.models.budget.parts import Amount as ResourceAmount
 from coinfer.models.budget.parts import Budget, Information
@@ -205,6 +213,7 @@ def _strata(
             max_tokens=request.max_tokens,
             output_s=float(np.median(speeds)) if speeds else None,
         )
+        prior = replace(prior, extra=_known(request))
         measured = _tried(strategies, prior, prompt_of(request), found, asking.greedy[request.id], is_right)
         priors.setdefault(request.category, []).append(replace(prior, measured=measured))
     if not priors:
@@ -213,6 +222,15 @@ def _strata(
         Stratum(name=category, prompts=prompts.get(category, len(own)), priors=tuple(own))
         for category, own in priors.items()
     ]
+
+
+def _known(request: Request) -> dict[str, float]:
+    """Return what a request itself tells strategies."""
+    extra = request.extra or {}
+    found = {"tests": 1.0} if extra.get("tests", "").strip() else {}
+    if extra.get("document", "").strip():
+        found["document_tokens"] = estimated_tokens(extra["document"])
+    return found
 
 
 def _looked_up(right: Mapping[tuple[str, str], bool], request: Request, text: str) -> bool:

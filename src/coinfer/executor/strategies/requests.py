@@ -20,4 +20,5 @@ def prompt_of(request: Request, *, temperature: float = TEMPERATURE) -> Prompt:
         max_tokens=request.max_tokens,
         answer_of=partial(read_answer, request),
         temperature=temperature,
+        extra=request.extra or {},
     )
