@@ -8,7 +8,20 @@ from importlib import import_module
 from coinfer.errors import InputError
 from coinfer.executor.strategies.strategy import Strategy, StrategyOption
 
-MODULES = ("single", "confidence", "reward", "beam", "particles", "threads", "votes", "accept", "judged", "panel")
+MODULES = (
+    "single",
+    "confidence",
+    "reward",
+    "beam",
+    "particles",
+    "threads",
+    "votes",
+    "accept",
+    "judged",
+    "panel",
+    "discussion",
+    "debate",
+)
 """Modules of this package with a tuple ``STRATEGIES``."""
 
 

@@ -138,8 +138,13 @@ class StrategyOption:
     @property
     def name(self) -> str:
         """The strategy with its numbers, as one text."""
-        numbers = ", ".join(f"{key} {number:g}" for key, number in self.settings.items())
+        numbers = ", ".join(f"{key} {_shown(number)}" for key, number in self.settings.items())
         return f"{self.strategy} ({numbers})" if numbers else self.strategy
+
+
+def _shown(number: float) -> str:
+    """Return a number, all digits of a whole one: some stand for sets."""
+    return f"{number:.0f}" if number.is_integer() else f"{number:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
