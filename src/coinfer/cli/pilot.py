@@ -24,6 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strategies", nargs="+", metavar="NAME", help="only these strategies; default: all that can be run"
     )
     parser.add_argument(
+        "--try",
+        dest="tries",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run whole sessions of a strategy, or of an option by its name, to measure what it is worth; repeatable",
+    )
+    parser.add_argument(
         "--prompts",
         nargs="+",
         default=[],
@@ -75,6 +83,7 @@ def execute(arguments: argparse.Namespace) -> int:
             name=arguments.name or arguments.requests.stem,
             samples=arguments.samples,
             prompts=prompts,
+            tries=arguments.tries,
             journal_path=arguments.journal or arguments.requests.with_suffix(".pilot"),
             budgets=_budgets(arguments.budget),
             options=options_from(arguments),

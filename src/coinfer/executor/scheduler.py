@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from coinfer.errors import EndpointError
-from coinfer.executor.backends.base import Backend, CompletionReply, CompletionRequest, RetryableError
+from coinfer.executor.backends.base import Backend, CompletionReply, CompletionRequest, RefusedError, RetryableError
 from coinfer.executor.breaker import Breaker
 from coinfer.executor.budget import Amount, Ledger
 from coinfer.executor.grade import grade
@@ -206,10 +206,14 @@ class Scheduler:
             line = self._answer(request, expert, number, reply, charged, right)
             await self._journal.commit(line)
         except EndpointError as error:
-            self._breakers[expert].failed()
+            refused = isinstance(error, RefusedError)
+            if refused:
+                self._breakers[expert].withdrawn()
+            else:
+                self._breakers[expert].failed()
             self._last_failure[expert] = f"{expert}: {error}"
             retry = error if isinstance(error, RetryableError) else None
-            if retry is not None and retry.refused:
+            if refused or (retry is not None and retry.refused):
                 charged = Amount(calls=1)
             self._journal.append(
                 FailureLine(

@@ -10,6 +10,7 @@ import pytest
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.strategies.ask import ANSWER
 from coinfer.executor.strategies.confidence import OneSampleGate, PerplexitySelection, mean_logprob
+from coinfer.executor.strategies.discussion import Discussion
 from coinfer.executor.strategies.menu import Stratum, menu
 from coinfer.executor.strategies.panel import MixtureOfAgents
 from coinfer.executor.strategies.replayed import replayed
@@ -31,6 +32,10 @@ SAMPLES = tuple(
     completion(answer, tokens, logprob)
     for answer, tokens, logprob in [("0", 3, -0.1), ("1", 5, -0.05), ("0", 7, -0.4), ("2", 9, -0.2), ("0", 4, -0.15)]
 )
+
+
+AGREEING = {"agent 1": SAMPLES[:1], "agent 2": SAMPLES[2:3]}
+"""Agents who say the same end a discussion at once: that tells nothing of what it takes elsewhere."""
 
 
 def right(text: str) -> bool:
@@ -83,6 +88,7 @@ def test_what_was_not_sampled_is_not_known() -> None:
         (PerplexitySelection(), option_of("perplexity_selection", samples=2), {"judge": SAMPLES}),
         (Single(), option_of("single"), {ANSWER: SAMPLES}),
         (MixtureOfAgents(), option_of("mixture_of_agents", agents=2, layers=1), {"agent 1": SAMPLES}),
+        (Discussion(), option_of("discussion", agents=2, rounds=1, paradigm=0), AGREEING),
     ]:
         assert replayed(strategy, option, PROMPT, recorded, right=right, prompt_tokens=1.0) is None  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coinfer.errors import EndpointError, PlanMismatch
-from coinfer.executor.backends.base import RetryableError
+from coinfer.executor.backends.base import RefusedError, RetryableError
 from coinfer.executor.budget import Amount
 from coinfer.executor.options import RunOptions
 from coinfer.executor.strategies.ask import Ask, Missing, Reply, Sample, Sampled
@@ -206,6 +207,29 @@ def test_what_a_session_can_do_without_is_cancelled_and_charged(tmp_path: Path) 
         answers, spent = run(tmp_path / f"journal{seed}", Model(seed=seed), [item])
         assert answers["q0"] == drive(Rounds(most=2).start(item.prompt, OPTION), reply_of).answer
         assert 6 <= spent.calls <= 9
+
+
+def test_a_prompt_that_cannot_be_served_costs_a_call_and_leaves_the_endpoint_in_service(tmp_path: Path) -> None:
+    """Twenty prompts that are too long are missing, charged no tokens, and the next prompt is answered."""
+
+    class Short(Model):
+        """Takes no prompt longer than so much."""
+
+        async def serve(self, ask: Ask, *, seed: int) -> Served:
+            """Refuse what is too long."""
+            assert isinstance(ask, Sample)
+            if len(ask.messages[-1].content) > 500:
+                raise RefusedError("the prompt is too long")
+            return await super().serve(ask, seed=seed)
+
+    items = work(1, Rounds())
+    long = [replace(items[0], prompt=replace(items[0].prompt, id=f"l{i}", text="x" * 900)) for i in range(20)]
+    first, alone = run(tmp_path / "alone", Short(), items, breaker_failures=3)
+    answers, spent = run(tmp_path / "journal", Short(), [*long, *items], breaker_failures=3)
+    assert answers["q0"] == first["q0"]
+    assert all(set(str(answers[f"l{i}"].text)) <= {"-", " "} for i in range(20))
+    assert spent.tokens == alone.tokens
+    assert spent.prompt_tokens == alone.prompt_tokens
 
 
 def test_a_role_that_nobody_serves_is_missing(tmp_path: Path) -> None:

@@ -172,6 +172,13 @@ class RetryableError(EndpointError):
         self.refused = refused
 
 
+class RefusedError(EndpointError):
+    """A request that can never be served, found out before any work: a prompt longer than the model's context.
+
+    Nothing is charged but the call, and the endpoint is none the worse for it.
+    """
+
+
 class Backend(Protocol):
     """A language model behind one endpoint. Implementations are safe for concurrent calls."""
 

@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 
 from coinfer import zoo
 from coinfer.errors import BackendMissing, EndpointError
-from coinfer.executor.backends.base import Capabilities, Completion, CompletionReply, CompletionRequest, Facts
+from coinfer.executor.backends.base import (
+    Capabilities,
+    Completion,
+    CompletionReply,
+    CompletionRequest,
+    Facts,
+    RefusedError,
+)
 from coinfer.executor.backends.conversation import cut, plain_text, turns
 
 T = TypeVar("T")
@@ -214,7 +221,7 @@ def _encode(loaded: _LoadedModel, request: CompletionRequest, chat: bool) -> Any
             return_dict=True,
         )["input_ids"]
     if ids.shape[1] == 0:
-        raise EndpointError(f"{loaded.name}: the prompt has no tokens")
+        raise RefusedError(f"{loaded.name}: the prompt has no tokens")
     return ids.to(loaded.device).long()
 
 
@@ -224,7 +231,7 @@ def _steps(loaded: _LoadedModel, prompt_tokens: int, max_tokens: int) -> int:
         return max_tokens
     room = loaded.context_tokens - prompt_tokens
     if room < 1:
-        raise EndpointError(
+        raise RefusedError(
             f"{loaded.name}: the prompt has {prompt_tokens} tokens; "
             f"the model's context holds {loaded.context_tokens} with the answer"
         )

@@ -139,6 +139,12 @@ def _with_measured(prior: Prior, option: StrategyOption) -> StrategyOption:
     return replace(option, value=found.value, expected={**option.expected, **found.usage})
 
 
+def can_run(option: StrategyOption, offers: Mapping[str, frozenset[Need]]) -> bool:
+    """Return whether the roles and needs of an option are there."""
+    there = frozenset[Need]().union(*offers.values())
+    return all(role in offers for role in option.worst) and option.needs <= there
+
+
 def _unfit(
     option: StrategyOption,
     offers: Mapping[str, frozenset[Need]],

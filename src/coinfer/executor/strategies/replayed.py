@@ -7,6 +7,7 @@ U-statistic, Hoeffding 1948, here over random subsets), and so is what they take
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -54,6 +55,8 @@ def replayed(
     runs, seed
         Random orders that are tried.
     """
+    if not _asks_for_samples_only(strategy, option, prompt, {*recorded, *(greedy or {})}):
+        return None
     random = np.random.default_rng(seed)
     total: defaultdict[str, Usage] = defaultdict(Usage)
     reached = 0
@@ -70,6 +73,33 @@ def replayed(
             return None
     usage = {role: used.times(1.0 / runs) for role, used in total.items()}
     return Measured(value=reached / runs, usage={role: usage.get(role, Usage()) for role in option.expected})
+
+
+def _asks_for_samples_only(strategy: Strategy, option: StrategyOption, prompt: Prompt, roles: set[str]) -> bool:
+    """Return whether a session does with samples where all differ and are unlikely, as it may do where all agree.
+
+    Otherwise an option that asks for more only in such cases would be judged by the prompts where it does not.
+    """
+    numbers = map(_odd, itertools.count())  # all roles draw from it, so that none agree
+    odd = dict.fromkeys(roles, numbers)
+    session = strategy.start(prompt, option)
+    total: defaultdict[str, Usage] = defaultdict(Usage)
+    try:
+        step = next(session)
+        while True:
+            step = session.send(
+                _replies(
+                    step, prompt, odd, {role: _odd(-1 - place) for place, role in enumerate(sorted(roles))}, 0.0, total
+                )
+            )
+    except StopIteration:
+        return True
+    except _NotRecordedError:
+        return False
+
+
+def _odd(number: int) -> Completion:
+    return Completion(text=f"{number}", output_tokens=1, finish="stop", logprobs=(-30.0,))
 
 
 def _replies(

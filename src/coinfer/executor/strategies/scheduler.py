@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from coinfer.errors import EndpointError
-from coinfer.executor.backends.base import RetryableError
+from coinfer.executor.backends.base import RefusedError, RetryableError
 from coinfer.executor.breaker import Breaker
 from coinfer.executor.budget import Amount, Ledger
 from coinfer.executor.options import RunOptions
@@ -242,9 +242,13 @@ class SessionScheduler:
             )
             await self._journal.commit(line)
         except EndpointError as error:
-            breaker.failed()
+            refused = isinstance(error, RefusedError)
+            if refused:
+                breaker.withdrawn()
+            else:
+                breaker.failed()
             retry = error if isinstance(error, RetryableError) else None
-            if retry is not None and retry.refused:
+            if refused or (retry is not None and retry.refused):
                 charged = Amount(calls=1)
             self._lost(number, key, str(error), charged)
             after = None if retry is None else retry.retry_after_s

@@ -1,0 +1,283 @@
+"""Trials: whole sessions of options on the requests of a pilot, for what no formula and no recorded sample tells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from pathlib import Path
+
+from coinfer.errors import InputError
+from coinfer.executor.backends.base import Completion
+from coinfer.executor.budget import Amount
+from coinfer.executor.grade import grade, grades
+from coinfer.executor.options import RunOptions
+from coinfer.executor.request import Request
+from coinfer.executor.strategies.agents import agent_roles, label, quoted
+from coinfer.executor.strategies.ask import Ask, Decode, Missing, Reply, Sample, Sampled, Score, role_of
+from coinfer.executor.strategies.discussion import DEBATE, GRAPH_AGENTS, GraphDiscussion
+from coinfer.executor.strategies.graph import gain_name
+from coinfer.executor.strategies.journal import ReplyLine, SessionJournal, SessionsHeader
+from coinfer.executor.strategies.menu import can_run
+from coinfer.executor.strategies.provider import Provider
+from coinfer.executor.strategies.requests import prompt_of
+from coinfer.executor.strategies.scheduler import SessionScheduler, Work
+from coinfer.executor.strategies.session import Answer, Session, sampled, user
+from coinfer.executor.strategies.strategy import (
+    Measured,
+    Need,
+    Prior,
+    Prompt,
+    Strategy,
+    StrategyOption,
+    Usage,
+    estimated_tokens,
+)
+from coinfer.executor.strategies.work import work_sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """What trials need.
+
+    Attributes
+    ----------
+    providers, offers
+        By role.
+    options
+        Of the pilot, with its caps.
+    sampled
+        The pilot's samples, by request and role.
+    names
+        Strategies, or options by their names.
+    """
+
+    providers: Mapping[str, Provider]
+    offers: Mapping[str, frozenset[Need]]
+    options: RunOptions
+    sampled: Mapping[str, Mapping[str, tuple[Completion, ...]]]
+    names: tuple[str, ...]
+
+
+REREAD = StrategyOption(strategy="reread", settings={}, value=None, expected={}, worst={})
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watched:
+    """By session: what each role was asked for, and whether the pilot's caps cut it."""
+
+    used: dict[str, dict[str, Usage]] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A strategy whose sessions are watched."""
+
+    inner: Strategy
+    watched: _Watched
+
+    @property
+    def name(self) -> str:
+        """That of the strategy."""
+        return self.inner.name
+
+    def options(self, prior: Prior) -> tuple[StrategyOption, ...]:
+        """Return those of the strategy."""
+        return self.inner.options(prior)
+
+    def start(self, prompt: Prompt, option: StrategyOption) -> Session:
+        """Pass everything on, and count."""
+        used: defaultdict[str, Usage] = defaultdict(Usage)
+        session = self.inner.start(prompt, option)
+        try:
+            step = next(session)
+            while True:
+                replies = yield step
+                for ask, reply in zip(step.asks, replies, strict=True):
+                    if not isinstance(reply, Missing):
+                        used[role_of(ask)] = used[role_of(ask)].plus(_used(ask, reply))
+                    elif reply.why == "cap":
+                        self.watched.cut.add(prompt.id)
+                step = session.send(replies)
+        except StopIteration as end:
+            self.watched.used[prompt.id] = dict(used)
+            answer: Answer = end.value
+            return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reread:
+    """An agent answers again, having read its own text and that of another."""
+
+    reader: str
+    shown: tuple[tuple[int, str], ...]
+    name: str = "reread"
+
+    def options(self, prior: Prior) -> tuple[StrategyOption, ...]:  # noqa: ARG002  # it is for no menu
+        """Return none."""
+        return ()
+
+    def start(self, prompt: Prompt, option: StrategyOption) -> Session:  # noqa: ARG002
+        """Ask once."""
+        quotes = "".join(quoted(label(place), text, prompt.max_tokens) for place, text in self.shown)
+        (found,) = yield from sampled(
+            user(prompt.text + DEBATE + quotes),
+            max_tokens=prompt.max_tokens,
+            temperature=prompt.temperature,
+            roles=(self.reader,),
+        )
+        return Answer(text=None if found is None else found.text)
+
+
+def _used(ask: Ask, reply: Reply) -> Usage:
+    """Return what a reply took; tokens read are estimates, which are set right by what the call was charged."""
+    if isinstance(ask, Sample | Decode) and isinstance(reply, Sampled):
+        read = sum(estimated_tokens(message.content) for message in ask.messages)
+        written = float(sum(each.output_tokens for each in reply.completions))
+        return Usage(calls=len(reply.completions), prompt_tokens=read, output_tokens=written)
+    if isinstance(ask, Score):
+        read = sum(estimated_tokens(message.content) for message in ask.messages) * len(ask.answers)
+        answers = sum(estimated_tokens("".join(steps)) for steps in ask.answers)
+        return Usage(calls=len(ask.answers), prompt_tokens=read, output_tokens=answers)
+    return Usage(calls=1)
+
+
+async def tried(
+    trials: Trials,
+    requests: Sequence[Request],
+    strategies: Sequence[Strategy],
+    priors: Mapping[str, Prior],
+    spent: Amount,
+    journal_path: Path,
+) -> tuple[dict[str, Prior], Amount, list[ReplyLine]]:
+    """Run the trials, and return the priors with what was measured, what the trials took, and their replies.
+
+    Parameters
+    ----------
+    trials
+        Who can be asked, and what is tried.
+    requests, strategies, priors
+        Of the pilot.
+    spent
+        What the samples took: the caps hold for both together.
+    journal_path
+        Of the trials; that of pairs of agents, which graphs need, stands beside it.
+
+    Raises
+    ------
+    InputError
+        If a name is of no strategy, and of no option that can be run.
+    """
+    found, before = dict(priors), spent
+    lines: list[ReplyLine] = []
+    asked = [request for request in requests if request.id in priors]
+    if GraphDiscussion.name in trials.names:
+        path = journal_path.with_name(f"{journal_path.name}.pairs")
+        found, more, replies = await _with_gains(trials, asked, found, spent, path)
+        spent, lines = spent.plus(more), [*lines, *replies]
+    watched, work = _work(trials, asked, strategies, found)
+    answers, (taken, each), replies = await _run(trials, [item for _, item in work], spent, journal_path)
+    right = await asyncio.to_thread(_graded, [request for request, _ in work], [item for _, item in work], answers)
+    measured: dict[str, dict[str, Measured]] = {}
+    for (request, item), good in zip(work, right, strict=True):
+        name = item.prompt.id
+        if name not in watched.cut:
+            usage = _settled(watched.used[name], each[name])
+            usage |= {role: Usage() for role in item.option.expected if role not in usage}
+            measured.setdefault(request.id, {})[item.option.name] = Measured(value=good, usage=usage)
+    for name, own in measured.items():
+        found[name] = replace(found[name], measured={**found[name].measured, **own})
+    return found, spent.plus(taken).less(before), [*lines, *replies]
+
+
+def _work(
+    trials: Trials, requests: Sequence[Request], strategies: Sequence[Strategy], priors: Mapping[str, Prior]
+) -> tuple[_Watched, list[tuple[Request, Work]]]:
+    """Return a session for each option that is tried, on each request."""
+    watched = _Watched()
+    work, known = [], {GraphDiscussion.name}
+    for request in requests:
+        for strategy in strategies:
+            for option in strategy.options(priors[request.id]):
+                named = {strategy.name, option.name} & set(trials.names)
+                if not named or not can_run(option, trials.offers):
+                    continue
+                known |= named
+                prompt = replace(prompt_of(request), id=f"{request.id}/{option.name}")
+                work.append((request, Work(prompt=prompt, strategy=_Trial(strategy, watched), option=option)))
+    unknown = sorted(set(trials.names) - known)
+    if unknown:
+        raise InputError("--try", expected="strategies, or options by their names, that can be run", found=unknown[0])
+    return watched, work
+
+
+def _graded(requests: Sequence[Request], work: Sequence[Work], answers: Mapping[str, Answer]) -> list[float]:
+    """Return 1.0 for right answers; a session without an answer is wrong."""
+    texts = [answers[item.prompt.id].text for item in work]
+    found = grades(requests, [text or "" for text in texts])
+    return [float(good == 1.0 and text is not None) for good, text in zip(found, texts, strict=True)]
+
+
+def _settled(used: Mapping[str, Usage], charged: Amount) -> dict[str, Usage]:
+    """Return usage whose tokens read add up to those that were charged."""
+    estimated = sum(each.prompt_tokens for each in used.values())
+    factor = charged.prompt_tokens / estimated if estimated else 0.0
+    return {role: replace(each, prompt_tokens=each.prompt_tokens * factor) for role, each in used.items()}
+
+
+async def _run(
+    trials: Trials, work: Sequence[Work], spent: Amount, path: Path
+) -> tuple[dict[str, Answer], tuple[Amount, dict[str, Amount]], list[ReplyLine]]:
+    """Run sessions under what the caps leave; return answers, what all and each took, and the replies."""
+    header = SessionsHeader(work_sha256=work_sha256(work), seed=trials.options.seed)
+    with SessionJournal(path, header) as journal:
+        scheduler = SessionScheduler(providers=trials.providers, journal=journal, options=_left(trials.options, spent))
+        answers = await scheduler.run(work)
+    return answers, (scheduler.spent, scheduler.used), list(journal.replies.values())
+
+
+def _left(options: RunOptions, spent: Amount) -> RunOptions:
+    """Return the options with what is left of their caps."""
+    limits = (
+        ("max_requests", spent.calls),
+        ("max_output_tokens", spent.tokens),
+        ("max_energy_j", spent.energy_j),
+        ("max_price_usd", spent.usd),
+    )
+    left = {name: max(getattr(options, name) - used, 0) for name, used in limits if getattr(options, name) is not None}
+    return replace(options, **left)
+
+
+async def _with_gains(
+    trials: Trials, requests: Sequence[Request], priors: Mapping[str, Prior], spent: Amount, path: Path
+) -> tuple[dict[str, Prior], Amount, list[ReplyLine]]:
+    """Return the priors with the chance that an agent who is wrong is right once it has read another, by category."""
+    agents = [role for role in agent_roles(GRAPH_AGENTS) if role in trials.offers]
+    wrong: dict[tuple[str, int, int], list[Work]] = {}
+    for request in requests:
+        own = trials.sampled[request.id]
+        for i, j in permutations(range(len(agents)), 2):
+            texts = [own.get(agents[place], ())[:1] for place in (i, j)]
+            if all(texts) and grade(request, texts[0][0].text) != 1.0:
+                prompt = replace(prompt_of(request), id=f"{request.id}/{gain_name(i, j)}")
+                strategy = _Reread(reader=agents[i], shown=((i, texts[0][0].text), (j, texts[1][0].text)))
+                work = Work(prompt=prompt, strategy=strategy, option=REREAD)
+                wrong.setdefault((request.category, i, j), []).append(work)
+    items = [work for many in wrong.values() for work in many]
+    by_id = {request.id: request for request in requests}
+    answers, (more, _), lines = await _run(trials, items, spent, path)
+    owners = [by_id[item.prompt.id.rpartition("/")[0]] for item in items]
+    right = await asyncio.to_thread(_graded, owners, items, answers)
+    good = dict(zip((item.prompt.id for item in items), right, strict=True))
+    found = {}
+    for name, prior in priors.items():
+        category = by_id[name].category
+        gains = {}
+        for i, j in permutations(range(len(agents)), 2):
+            many = [good[item.prompt.id] for item in wrong.get((category, i, j), [])]
+            gains[gain_name(i, j)] = sum(many) / len(many) if many else 0.0  # nobody was wrong: nothing to put right
+        found[name] = replace(prior, extra={**prior.extra, **gains})
+    return found, more, lines
