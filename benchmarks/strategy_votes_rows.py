@@ -62,7 +62,7 @@ def rows(quick: bool) -> Iterator[Row]:
         own = [each for each in CANDIDATES if isinstance(each[0], strategy)]
         found = []
         for learnt, (scored, every) in zip(halves, zip(halves[::-1], full[::-1], strict=True), strict=True):
-            best = max(own, key=lambda each: _merit(*_mean(*each, learnt, shuffles)))  # noqa: B023
+            best = max(own, key=lambda each: _merit(*_mean(*each, learnt, shuffles)))
             reached, taken = _mean(*best, scored, shuffles)
             found.append((every - reached, taken))
         lost, taken = np.mean(found, axis=0)
