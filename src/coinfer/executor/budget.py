@@ -103,7 +103,7 @@ class Ledger:
         self.spent = spent
         self._aside: dict[int, Amount] = {}
         self._held = Amount()  # the sum of what is set aside, kept so that a thousand calls at once stay cheap
-        self._changed = asyncio.Condition()
+        self._waiting: list[asyncio.Future[None]] = []
 
     @property
     def elapsed_s(self) -> float:
@@ -122,23 +122,35 @@ class Ledger:
         bool
             False if the call could pass a cap even when nothing else is in flight: it must not be made.
         """
-        async with self._changed:
-            while True:
-                if self.remaining_s() <= 0.0 or not self._fits(self.spent.plus(need)):
-                    return False
-                if self._fits(self.spent.plus(self._held).plus(need)):
-                    self._aside[number] = need
-                    self._held = self._held.plus(need)
-                    return True
-                await self._changed.wait()
+        while True:
+            if self.remaining_s() <= 0.0 or not self._fits(self.spent.plus(need)):
+                return False
+            if self._fits(self.spent.plus(self._held).plus(need)):
+                self._aside[number] = need
+                self._held = self._held.plus(need)
+                return True
+            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(changed)
+            await changed
+
+    def aside(self, number: int) -> Amount:
+        """Return what is set aside for a call."""
+        return self._aside[number]
+
+    def widen(self, number: int, need: Amount) -> None:
+        """Set another amount aside for a call in flight, which turns out to be able to cost more than was known."""
+        self._held = self._held.less(self._aside[number]).plus(need)
+        self._aside[number] = need
 
     async def settle(self, number: int, actual: Amount) -> None:
-        """Replace what was set aside for a call by what it cost."""
-        async with self._changed:
-            held = self._held.less(self._aside.pop(number))
-            self._held = held if self._aside else Amount()  # no rounding is carried on
-            self.spent = self.spent.plus(actual)
-            self._changed.notify_all()
+        """Replace what was set aside for a call by what it cost; it never waits, so that nothing can cancel it."""
+        held = self._held.less(self._aside.pop(number))
+        self._held = held if self._aside else Amount()  # no rounding is carried on
+        self.spent = self.spent.plus(actual)
+        waiting, self._waiting = self._waiting, []
+        for changed in waiting:
+            if not changed.done():  # its call may have been cancelled
+                changed.set_result(None)
 
     def _fits(self, total: Amount) -> bool:
         pairs = (

@@ -94,6 +94,8 @@ class CompletionReply:
         ``samples`` of them.
     prompt_tokens
         Tokens read; ``None`` where the endpoint does not say.
+    output_tokens
+        Tokens generated, of all completions together, as the endpoint bills them; ``None`` where it does not say.
     seconds
         Wall-clock time from sending the request to its last byte.
     prefill_s
@@ -108,6 +110,7 @@ class CompletionReply:
     prefill_s: float | None = None
     energy_j: float | None = None
     energy_source: str | None = None
+    output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +180,20 @@ class RefusedError(EndpointError):
 
     Nothing is charged but the call, and the endpoint is none the worse for it.
     """
+
+
+class MeteredError(EndpointError):
+    """A reply that arrived and says what it cost, but is not what was asked for; to be charged to the token.
+
+    Attributes
+    ----------
+    reply
+        What of it could be read: fewer completions than asked for, none, or some with more than ``max_tokens``.
+    """
+
+    def __init__(self, message: str, *, reply: CompletionReply) -> None:
+        super().__init__(message)
+        self.reply = reply
 
 
 class Backend(Protocol):

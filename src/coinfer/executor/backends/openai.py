@@ -9,13 +9,21 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from coinfer.errors import EndpointError, InputError, Plain
-from coinfer.executor.backends.base import Capabilities, CompletionReply, CompletionRequest, Facts, RetryableError
+from coinfer.executor.backends.base import (
+    Capabilities,
+    CompletionReply,
+    CompletionRequest,
+    Facts,
+    MeteredError,
+    RetryableError,
+)
 from coinfer.executor.backends.conversation import cut, plain_text, turns, without_prefix
 from coinfer.executor.backends.openai_reply import parse_reply
 
@@ -116,6 +124,8 @@ class OpenAIBackend:
         return replace(
             replies[0],
             completions=tuple(reply.completions[0] for reply in replies),
+            prompt_tokens=_total([reply.prompt_tokens for reply in replies]),
+            output_tokens=_total([reply.output_tokens for reply in replies]),
             seconds=sum(reply.seconds for reply in replies),
         )
 
@@ -152,8 +162,10 @@ class OpenAIBackend:
             raise EndpointError(f"{self._where}: {_reason(error)}") from error
         try:
             reply = parse_reply(data, request, chat=self._chat, seconds=time.perf_counter() - started)
-            completions = (cut(without_prefix(each, request), request) for each in reply.completions)
-            return replace(reply, completions=tuple(completions))
+            return _cleaned(reply, request)
+        except MeteredError as error:
+            sentence = f"{self._where}: {self._redacted(str(error))}"
+            raise MeteredError(sentence, reply=_cleaned(error.reply, request)) from None
         except EndpointError as error:
             raise EndpointError(f"{self._where}: {self._redacted(str(error))}") from None
 
@@ -268,8 +280,20 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _total(counts: Sequence[int | None]) -> int | None:
+    """Return the sum, ``None`` where a count is missing."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
 def _tokens(request: CompletionRequest) -> int:
     return request.samples * request.max_tokens
+
+
+def _cleaned(reply: CompletionReply, request: CompletionRequest) -> CompletionReply:
+    """Return a reply with its texts as they are to be handed out."""
+    completions = (cut(without_prefix(each, request), request) for each in reply.completions)
+    return replace(reply, completions=tuple(completions))
 
 
 def _texts(reply: CompletionReply) -> list[str]:

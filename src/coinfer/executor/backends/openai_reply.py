@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 from coinfer.errors import EndpointError
-from coinfer.executor.backends.base import Completion, CompletionReply, CompletionRequest
+from coinfer.executor.backends.base import Completion, CompletionReply, CompletionRequest, MeteredError
+
+LARGEST_COUNT = 2**53
+"""Beyond it a count is no count: it would not fit into a journal."""
 
 
 def parse_reply(data: Any, request: CompletionRequest, *, chat: bool, seconds: float) -> CompletionReply:
@@ -17,29 +21,50 @@ def parse_reply(data: Any, request: CompletionRequest, *, chat: bool, seconds: f
     endpoint's own count of a single text where it keeps ``max_tokens``; one per log-probability; ``max_tokens`` for a
     text cut there; otherwise an upper limit, the bytes of the text, since no token is shorter than a byte.
 
+    The endpoint's own count over several texts says nothing about each, but it is what is billed.
+
     Raises
     ------
+    MeteredError
+        If the reply says what it cost, but has too few or too many texts, or more tokens than were allowed.
     EndpointError
-        If the reply has another shape, another number of texts, or more tokens than were allowed.
+        If it is none, and does not say what it cost.
     """
-    choices = data.get("choices") if isinstance(data, dict) else None
-    if not isinstance(choices, list):
-        raise EndpointError("expected an object with a list of choices")
-    if len(choices) != request.samples:
-        raise EndpointError(f"expected {request.samples} choice(s); found {len(choices)}")
-    usage = data.get("usage")
+    fields = data if isinstance(data, dict) else {}
+    choices, usage, timings = (fields.get(name) for name in ("choices", "usage", "timings"))
     usage = usage if isinstance(usage, dict) else {}
-    count = _count(usage.get("completion_tokens")) if request.samples == 1 else None
-    if count is not None and count > request.max_tokens:
-        raise EndpointError(f"generated {count} tokens where at most {request.max_tokens} were allowed")
-    timings = data.get("timings")  # llama.cpp
-    prompt_ms = timings.get("prompt_ms") if isinstance(timings, dict) else None
-    return CompletionReply(
-        completions=tuple(_completion(choice, request, count, chat=chat) for choice in choices),
+    billed = _count(usage.get("completion_tokens"))
+    prompt_ms = timings.get("prompt_ms") if isinstance(timings, dict) else None  # llama.cpp
+    reply = CompletionReply(
+        completions=(),
         prompt_tokens=_count(usage.get("prompt_tokens")),
         seconds=seconds,
         prefill_s=min(prompt_ms / 1000.0, seconds) if _is_number(prompt_ms) and prompt_ms > 0.0 else None,
+        output_tokens=billed,
     )
+    try:
+        if not isinstance(choices, list):
+            raise EndpointError("expected an object with a list of choices")
+        if len(choices) > request.samples:
+            raise EndpointError(f"expected {request.samples} choice(s); found {len(choices)}")
+        count = billed if request.samples == 1 else None
+        reply = replace(reply, completions=tuple(_completion(choice, request, count, chat=chat) for choice in choices))
+        written = [len(each.logprobs) for each in reply.completions if each.logprobs is not None]
+        if written and len(written) == len(reply.completions):
+            reply = replace(reply, output_tokens=max(sum(written), billed or 0))
+        most = max([*written, *(each.output_tokens for each in reply.completions)], default=0)
+        if most > request.max_tokens or (reply.output_tokens or 0) > request.max_tokens * request.samples:
+            raise EndpointError(
+                f"generated {most} tokens in a text, {reply.output_tokens} in all, where at most "
+                f"{request.max_tokens} x {request.samples} were allowed"
+            )
+        if len(choices) < request.samples:
+            raise EndpointError(f"expected {request.samples} choice(s); found {len(choices)}")
+    except EndpointError as error:
+        if reply.output_tokens is None:
+            raise
+        raise MeteredError(str(error), reply=reply) from None
+    return reply
 
 
 def _completion(choice: Any, request: CompletionRequest, count: int | None, *, chat: bool) -> Completion:
@@ -51,8 +76,6 @@ def _completion(choice: Any, request: CompletionRequest, count: int | None, *, c
     if not isinstance(text, str):
         raise EndpointError(f"expected a text in every choice's {'message.content' if chat else 'text'}")
     logprobs = _logprobs(choice.get("logprobs")) if request.logprobs else None
-    if logprobs is not None and len(logprobs) > request.max_tokens:
-        raise EndpointError(f"generated {len(logprobs)} tokens where at most {request.max_tokens} were allowed")
     finish = "length" if choice.get("finish_reason") == "length" else "stop"
     if count is None:
         if logprobs is not None:
@@ -81,7 +104,7 @@ def _logprobs(value: Any) -> tuple[float, ...] | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT else None
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

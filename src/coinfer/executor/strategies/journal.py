@@ -50,7 +50,7 @@ class AskLine(Record, frozen=True, kw_only=True, tag_field="event", tag="ask"):
     role
         Who is asked.
     reserved
-        The most that it can cost.
+        The most that it can cost; where the line is there twice, the second holds: calls of its role took more.
     """
 
     call: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from coinfer.errors import EndpointError, Plain, RequestError
-from coinfer.executor.backends.base import Backend, CompletionRequest
+from coinfer.executor.backends.base import Backend, CompletionReply, CompletionRequest, MeteredError
 from coinfer.executor.budget import Amount
 from coinfer.executor.strategies.ask import Ask, Found, Reply, Sample, Sampled, Search
 from coinfer.executor.strategies.strategy import Need
@@ -26,7 +26,7 @@ class Served:
     reply
         What the session gets.
     charged
-        What the call cost.
+        What the call cost, which may be more than the worst of an endpoint that does not keep ``max_tokens``.
     seconds
         How long it took.
     """
@@ -34,6 +34,20 @@ class Served:
     reply: Reply
     charged: Amount
     seconds: float
+
+
+class PaidError(EndpointError):
+    """A call that failed, and of which it is known what it cost.
+
+    Attributes
+    ----------
+    charged
+        What it cost.
+    """
+
+    def __init__(self, message: str, *, charged: Amount) -> None:
+        super().__init__(message)
+        self.charged = charged
 
 
 class Provider(Protocol):
@@ -150,38 +164,44 @@ class LanguageModel:
         )
 
     async def serve(self, ask: Ask, *, seed: int) -> Served:
-        """Make one call and check what came back."""
+        """Make one call and check what came back; too few completions, or too long ones, are taken: they are paid."""
         sample = _sample(ask)
-        reply = await self._backend.complete(
-            CompletionRequest(
-                max_tokens=sample.max_tokens,
-                temperature=sample.temperature,
-                seed=seed,
-                samples=sample.count,
-                logprobs=sample.logprobs,
-                messages=sample.messages,
-                prefix=sample.prefix,
-                stop=sample.stop,
-            )
+        request = CompletionRequest(
+            max_tokens=sample.max_tokens,
+            temperature=sample.temperature,
+            seed=seed,
+            samples=sample.count,
+            logprobs=sample.logprobs,
+            messages=sample.messages,
+            prefix=sample.prefix,
+            stop=sample.stop,
         )
-        if len(reply.completions) != sample.count:
-            raise EndpointError(f"{len(reply.completions)} completions where {sample.count} were asked for")
-        most = max(each.output_tokens for each in reply.completions)
-        if most > sample.max_tokens:
-            raise EndpointError(f"{most} tokens where at most {sample.max_tokens} were allowed")
+        fault: str | None = None
+        try:
+            reply = await self._backend.complete(request)
+        except MeteredError as error:  # it is paid: what can be read of it is not thrown away
+            reply, fault = error.reply, str(error)
+        charged = self._charged(sample, reply)
+        if not reply.completions:
+            raise PaidError(fault or "no completion", charged=charged)
         if sample.logprobs and any(each.logprobs is None for each in reply.completions):
-            raise EndpointError("no log-probabilities where they were asked for")
-        written = sum(each.output_tokens for each in reply.completions)
+            raise PaidError("no log-probabilities where they were asked for", charged=charged)
+        return Served(
+            reply=Sampled(completions=reply.completions[: sample.count]), charged=charged, seconds=reply.seconds
+        )
+
+    def _charged(self, sample: Sample, reply: CompletionReply) -> Amount:
+        """Return what a reply cost: as it says, and where it does not, the most that it can have cost."""
+        counted = sum(each.output_tokens for each in reply.completions)
+        written = counted if reply.output_tokens is None else reply.output_tokens
         read = self.worst(sample).prompt_tokens if reply.prompt_tokens is None else reply.prompt_tokens
-        energy_j = self.price.power_w * reply.seconds if reply.energy_j is None else reply.energy_j
-        charged = Amount(
+        return Amount(
             calls=1,
             tokens=written,
             prompt_tokens=read,
-            energy_j=energy_j,
+            energy_j=self.price.power_w * reply.seconds if reply.energy_j is None else reply.energy_j,
             usd=read * self.price.prompt_usd + written * self.price.output_usd,
         )
-        return Served(reply=Sampled(completions=reply.completions), charged=charged, seconds=reply.seconds)
 
 
 class Retriever:
