@@ -69,6 +69,8 @@ class Character:
         Value of the header.
     answers
         How many answers there are; the first is given in about half of the replies.
+    most_in_row
+        Most failures in a row of one request: a client that asks once more than this often gets through.
     """
 
     seed: int = 0
@@ -79,6 +81,7 @@ class Character:
     delay_seed: int = 0
     retry_after: str = "0"
     answers: int = 5
+    most_in_row: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +215,8 @@ class Made:
         texts = [each["content"] for each in body["messages"]] if chat else [body["prompt"]]
         read = sum(len(text.split()) + MESSAGE_TOKENS for text in texts)
         fault = self._fault(np.random.default_rng([int.from_bytes(digest[:8]), attempt]).random())
+        if character.most_in_row is not None and attempt % (character.most_in_row + 1) == character.most_in_row:
+            fault = None
         count, most = body.get("n", 1), body["max_tokens"]
         if fault is Hostility.FEWER and count == 1:
             fault = None

@@ -124,6 +124,8 @@ class Capabilities:
         a given beginning of its reply.
     engine
         Program behind it with its version, as far as it says.
+    calls, prompt_tokens, output_tokens
+        What finding out was billed; where a reply did not say, the most that it can have been. 0 in process.
     """
 
     logprobs: bool
@@ -131,6 +133,9 @@ class Capabilities:
     seeds: bool
     engine: str
     prefix: bool = False
+    calls: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,8 @@ class LlamaCppBackend:
     async def probe(self) -> Capabilities:
         """Start the server and ask it."""
         backend = await asyncio.to_thread(self._running)
-        return replace(await backend.probe(), engine=self.facts.engine)
+        found = await backend.probe()
+        return replace(found, engine=self.facts.engine, calls=0, prompt_tokens=0, output_tokens=0)  # nobody bills it
 
     async def complete(self, request: CompletionRequest) -> CompletionReply:
         """Pass one request to the server, starting it first where it does not run."""

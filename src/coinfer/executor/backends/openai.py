@@ -25,6 +25,7 @@ from coinfer.executor.backends.base import (
     RetryableError,
 )
 from coinfer.executor.backends.conversation import cut, plain_text, turns, without_prefix
+from coinfer.executor.backends.openai_probe import PROBE, Asked
 from coinfer.executor.backends.openai_reply import parse_reply
 
 if TYPE_CHECKING:
@@ -97,13 +98,14 @@ class OpenAIBackend:
 
     async def probe(self) -> Capabilities:
         """Ask a few tiny questions to see what the endpoint really does."""
-        tiny = CompletionRequest(prompt="1 2 3", max_tokens=1)
-        await self.complete(tiny)
-        two = await self._offers(replace(tiny, samples=2))
+        asked = Asked(self._call)
+        tiny = CompletionRequest(prompt=PROBE, max_tokens=1)
+        await asked.reply(tiny)
+        two = await asked.offered(replace(tiny, samples=2))
         self._most_samples = self._most_samples if two is not None else 1
-        logprobs = await self._offers(replace(tiny, logprobs=True))
+        logprobs = await asked.offered(replace(tiny, logprobs=True))
         sampled = replace(tiny, max_tokens=16, temperature=1.0, seed=7)
-        replies = [await self._offers(sampled) for _ in range(3)]
+        replies = [await asked.offered(sampled) for _ in range(3)]
         texts = [None if reply is None else _texts(reply) for reply in replies]
         return Capabilities(
             logprobs=logprobs is not None and logprobs.completions[0].logprobs is not None,
@@ -111,6 +113,9 @@ class OpenAIBackend:
             seeds=texts[0] is not None and texts.count(texts[0]) == len(texts),
             engine=self._engine,
             prefix=not self._chat,  # a text is gone on with; whether a chat is, servers differ
+            calls=asked.calls,
+            prompt_tokens=asked.prompt_tokens,
+            output_tokens=asked.output_tokens,
         )
 
     async def complete(self, request: CompletionRequest) -> CompletionReply:
@@ -134,15 +139,6 @@ class OpenAIBackend:
         held, self._client = self._client, None
         if held is not None and held[0] is asyncio.get_running_loop():
             await held[1].aclose()
-
-    async def _offers(self, request: CompletionRequest) -> CompletionReply | None:
-        """Return the reply, or ``None`` where the endpoint refuses this kind of request for good."""
-        try:
-            return await self._call(request)
-        except RetryableError:
-            raise
-        except EndpointError:
-            return None
 
     async def _call(self, request: CompletionRequest) -> CompletionReply:
         """Send one HTTP request and read its reply within the limits of time and size."""

@@ -68,8 +68,8 @@ async def serve(
         raise InputError("key", expected=f"a key, since others can reach {host}", found=Plain("none"))
     options = options or RunOptions()
     header = SessionsHeader(work_sha256=f"served/{jsonfile.sha256(problem)}", seed=options.seed)
-    async with opened(endpoints, timeout_s=options.timeout_s) as reached:
-        with SessionJournal(journal_path, header) as journal:
+    with SessionJournal(journal_path, header) as journal:
+        async with opened(endpoints, journal=journal, options=options) as reached:
             scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options)
             service = Service(problem, decision, scheduler, max_tokens=max_tokens, first=journal.calls)
             app = application(service, key=key, limits=limits)

@@ -120,6 +120,7 @@ class Calls:
             self._journal.append(AskLine(call=number, key=key, role=role, reserved=need))
             served = await self._served(key, provider, ask)
             charged = served.charged
+            self._widen(number, worst, charged)  # before anything else is sent
             assert not isinstance(served.reply, Missing)  # noqa: S101  # providers raise instead
             line = ReplyLine(
                 call=number,
@@ -139,6 +140,7 @@ class Calls:
             retry = error if isinstance(error, RetryableError) else None
             if isinstance(error, PaidError):
                 charged = error.charged
+                self._widen(number, worst, charged)
             elif refused or (retry is not None and retry.refused):
                 charged = Amount(calls=1)
             charged = self._lost(number, key, str(error), charged)
@@ -151,9 +153,8 @@ class Calls:
             raise
         finally:
             charged = charged or self.ledger.aside(number)
-            del self._in_flight[number]
+            self._in_flight.pop(number, None)
             self._charge(key, charged)
-            self._widen(role, worst, charged)
             await self.ledger.settle(number, charged)
         breaker.succeeded()
         return served.reply
@@ -182,14 +183,17 @@ class Calls:
         )
         return charged
 
-    def _widen(self, role: str, worst: Amount, charged: Amount) -> None:
-        """Where a call took more than it was allowed to, set more aside for those of its role in flight."""
-        if self._allowances[role].seen(worst, charged):
-            for number, (key, whose, most) in self._in_flight.items():
-                if whose == role:
-                    need = self._allowances[role].of(most)
-                    self.ledger.widen(number, need)
-                    self._journal.append(AskLine(call=number, key=key, role=role, reserved=need))
+    def _widen(self, number: int, worst: Amount, charged: Amount) -> None:
+        """Where a call took more than it was allowed to, set more aside for it and for those of its role in flight."""
+        role = self._in_flight.pop(number)[1]
+        if not self._allowances[role].seen(worst, charged):
+            return
+        self.ledger.widen(number, charged)
+        for other, (key, whose, most) in self._in_flight.items():
+            if whose == role:
+                need = self._allowances[role].of(most)
+                self.ledger.widen(other, need)
+                self._journal.append(AskLine(call=other, key=key, role=role, reserved=need))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from coinfer import jsonfile
-from coinfer.errors import InputError, Plain
+from coinfer.errors import EndpointError, InputError, Plain
 from coinfer.executor import sandbox
 from coinfer.executor.backends import open_backend
+from coinfer.executor.backends.base import Backend, RetryableError
+from coinfer.executor.backends.openai_probe import ATTEMPTS, PROBE_CALLS, PROBE_OUTPUT_TOKENS, PROBE_PROMPT_TOKENS
+from coinfer.executor.budget import Amount, Ledger
+from coinfer.executor.options import RunOptions
 from coinfer.executor.strategies.ask import SANDBOX
+from coinfer.executor.strategies.journal import AskLine, LossLine, ProbeLine, SessionJournal
 from coinfer.executor.strategies.provider import LanguageModel, Provider, TokenPrice
 from coinfer.executor.strategies.sandboxed import Sandboxed
 from coinfer.executor.strategies.strategy import Need
@@ -20,6 +27,12 @@ from coinfer.models.endpoint import Endpoint
 from coinfer.records import Document, Record
 
 FORMAT = "coinfer/endpoints/1"
+MOST_PROBED = (
+    ATTEMPTS * PROBE_CALLS,
+    ATTEMPTS * PROBE_CALLS * PROBE_PROMPT_TOKENS,
+    ATTEMPTS * PROBE_OUTPUT_TOKENS,
+)
+"""Calls, prompt tokens and output tokens that finding out what an endpoint offers takes at most."""
 
 
 class RoleEndpoint(Record, frozen=True, kw_only=True):
@@ -85,15 +98,16 @@ def read_endpoints(path: str | os.PathLike[str]) -> Endpoints:
 
 
 @asynccontextmanager
-async def opened(endpoints: Endpoints, *, timeout_s: float = 60.0) -> AsyncIterator[Opened]:
+async def opened(endpoints: Endpoints, *, journal: SessionJournal, options: RunOptions) -> AsyncIterator[Opened]:
     """Open every endpoint, ask it what it offers, and close all in the end.
 
-    Roles with equal endpoints share one backend, so that weights are loaded once.
+    Roles with equal endpoints share one backend, so that weights are loaded once. What the questions cost is set aside,
+    journalled and charged as all else; an endpoint that the journal knows is not asked again.
 
     Raises
     ------
     EndpointError
-        If one cannot be reached.
+        If one cannot be reached, or a cap leaves no room for the questions.
     BackendMissing, InputError
         If the package of one is not installed, or its file or key is not there.
     """
@@ -104,20 +118,17 @@ async def opened(endpoints: Endpoints, *, timeout_s: float = 60.0) -> AsyncItera
             held = shared.get(item.endpoint)
             price = item.price or TokenPrice()
             if held is None:
-                backend = open_backend(item.endpoint, timeout_s=timeout_s)
+                backend = open_backend(item.endpoint, timeout_s=options.timeout_s)
                 stack.push_async_callback(backend.close)
                 await backend.start()
-                found = await backend.probe()
-                offers: set[Need] = {"completions"}
-                offers |= {"logprobs"} if found.logprobs else set()
-                offers |= {"prefix"} if found.prefix else set()
+                known = await probed(role, item, backend, journal, options)
                 held = shared[item.endpoint] = LanguageModel(
                     backend,
                     price=price,
-                    offers=frozenset(offers),
-                    several=found.samples,
+                    offers=frozenset(cast("tuple[Need, ...]", known.offers)),
+                    several=known.several,
                     concurrency=item.endpoint.concurrency,
-                    timeout_s=timeout_s,
+                    timeout_s=options.timeout_s,
                 )
             providers[role] = held if held.price == price else held.at(price)
         reason = await asyncio.to_thread(sandbox.available)
@@ -129,3 +140,42 @@ async def opened(endpoints: Endpoints, *, timeout_s: float = 60.0) -> AsyncItera
             prices={role: item.price for role, item in endpoints.roles.items() if item.price is not None},
             missing={} if reason is None else {"sandbox": f"there is none on this machine: {reason}"},
         )
+
+
+async def probed(
+    role: str, item: RoleEndpoint, backend: Backend, journal: SessionJournal, options: RunOptions
+) -> ProbeLine:
+    """Return what an endpoint offers: as the journal says, or else as it shows when it is asked."""
+    earlier, name = journal.probes.get(role), jsonfile.sha256(item.endpoint)
+    if earlier is not None and earlier.endpoint_sha256 == name:
+        return earlier
+    price = item.price or TokenPrice()
+    most = _charged(price, *MOST_PROBED) if item.endpoint.backend == "openai" else Amount()
+    ledger = Ledger(options.caps, spent=journal.spent, elapsed_s=journal.elapsed_s, clock=time.monotonic)
+    if not await ledger.reserve(0, most):
+        raise EndpointError(f"{role}: a cap of the run leaves no room to find out what the endpoint offers")
+    call, key = journal.calls, f"probe/{role}"
+    journal.append(AskLine(call=call, key=key, role=role, reserved=most))
+    try:
+        found = await backend.probe()
+    except EndpointError as error:
+        charged = Amount() if isinstance(error, RetryableError) and error.refused else most
+        said = str(error).encode(errors="replace").decode()
+        journal.append(LossLine(call=call, key=key, reason=said, charged=charged, elapsed_s=journal.elapsed_s))
+        raise
+    offers = ("completions", *(["logprobs"] if found.logprobs else []), *(["prefix"] if found.prefix else []))
+    line = ProbeLine(
+        call=call,
+        role=role,
+        endpoint_sha256=name,
+        offers=offers,
+        several=found.samples if earlier is None else earlier.several,  # keys of parts hang on it
+        charged=_charged(price, found.calls, found.prompt_tokens, found.output_tokens),
+    )
+    await journal.commit(line)
+    return line
+
+
+def _charged(price: TokenPrice, calls: int, read: int, written: int) -> Amount:
+    usd = read * price.prompt_usd + written * price.output_usd
+    return Amount(calls=calls, tokens=written, prompt_tokens=read, usd=usd)

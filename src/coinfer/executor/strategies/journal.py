@@ -94,7 +94,30 @@ class LossLine(Record, frozen=True, kw_only=True, tag_field="event", tag="loss")
     elapsed_s: float
 
 
-SessionLine = AskLine | ReplyLine | LossLine
+class ProbeLine(Record, frozen=True, kw_only=True, tag_field="event", tag="probe"):
+    """It was found out what an endpoint offers: a resumed run does not ask again, so requests are cut as before.
+
+    Attributes
+    ----------
+    call
+        Number under which it was set aside.
+    role, endpoint_sha256
+        Whom it is known of.
+    offers, several
+        What the endpoint can do, and whether one call gives several completions.
+    charged
+        What finding out cost.
+    """
+
+    call: int
+    role: str
+    endpoint_sha256: str
+    offers: tuple[str, ...]
+    several: bool
+    charged: Amount
+
+
+SessionLine = AskLine | ReplyLine | LossLine | ProbeLine
 DIFFERS = {
     "work_sha256": "other prompts, strategies or options",
     "seed": "another seed",
@@ -109,6 +132,8 @@ class SessionJournal(JournalFile):
     ----------
     replies
         Replies by key.
+    probes
+        What endpoints offer, by role.
     spent
         What all requests so far cost; those of a killed run that were never settled in full.
     elapsed_s, calls
@@ -124,6 +149,7 @@ class SessionJournal(JournalFile):
 
     def __init__(self, path: Path, header: SessionsHeader) -> None:
         self.replies: dict[str, ReplyLine] = {}
+        self.probes: dict[str, ProbeLine] = {}
         self.spent = Amount()
         self.elapsed_s = 0.0
         self.calls = 0
@@ -141,6 +167,9 @@ class SessionJournal(JournalFile):
             return
         self._unsettled.pop(line.call, None)
         self.spent = self.spent.plus(line.charged)
+        if isinstance(line, ProbeLine):
+            self.probes[line.role] = line
+            return
         self.elapsed_s = max(self.elapsed_s, line.elapsed_s)
         if isinstance(line, ReplyLine):
             self.replies.setdefault(line.key, line)

@@ -98,8 +98,8 @@ async def run_plan(
     categories = {request.id: request.category for request in requests}
     work = planned_work(problem, decision, prompts, categories, seed=options.seed)
     header = SessionsHeader(work_sha256=work_sha256(work), seed=options.seed, price=price)
-    async with opened(endpoints, timeout_s=options.timeout_s) as reached:
-        with SessionJournal(journal_path, header) as journal:
+    with SessionJournal(journal_path, header) as journal:
+        async with opened(endpoints, journal=journal, options=options) as reached:
             resumed = len(journal.replies)
             scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options, price=price)
             answers = await scheduler.run(work, on_answer=on_answer)

@@ -95,29 +95,27 @@ async def pilot(
         raise InputError(f"request {unchecked!r}: checker", expected="one, so that answers count", found=Plain("none"))
     options = options or RunOptions()
     strategies = tuple(strategies)
-    async with opened(endpoints, timeout_s=options.timeout_s) as reached:
-        asking = PilotSamples(samples=samples, offers={role: reached.offers[role] for role in endpoints.roles})
-        work = [Work(prompt=prompt_of(request), strategy=asking, option=PILOT) for request in requests]
-        header = SessionsHeader(work_sha256=work_sha256(work) + f"/{samples}", seed=options.seed)
-        with SessionJournal(journal_path, header) as journal:
+    asking = PilotSamples(samples=samples)
+    work = [Work(prompt=prompt_of(request), strategy=asking, option=PILOT) for request in requests]
+    header = SessionsHeader(work_sha256=work_sha256(work) + f"/{samples}", seed=options.seed)
+    with SessionJournal(journal_path, header) as journal:
+        async with opened(endpoints, journal=journal, options=options) as reached:
+            asking.offers = {role: reached.offers[role] for role in endpoints.roles}
             scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options)
             await scheduler.run(work)
-        lines = list(journal.replies.values())
-        priors = await asyncio.to_thread(priors_of, requests, asking, lines, strategies)
-        trials = Trials(
-            providers=reached.providers,
-            offers=reached.offers,
-            options=options,
-            sampled=asking.found,
-            names=tuple(tries),
-        )
-        spent, more = scheduler.spent, Amount()
-        if tries:
-            priors, more, made_lines = await tried(
-                trials, requests, strategies, priors, spent, journal_path.with_name(f"{journal_path.name}.trials")
-            )
-            lines += made_lines
-            spent = spent.plus(more)
+            spent, lines = scheduler.spent, list(journal.replies.values())
+            priors = await asyncio.to_thread(priors_of, requests, asking, lines, strategies)
+            if tries:
+                trials = Trials(
+                    providers=reached.providers,
+                    offers=reached.offers,
+                    options=options,
+                    sampled=asking.found,
+                    names=tuple(tries),
+                )
+                beside = journal_path.with_name(f"{journal_path.name}.trials")
+                priors, more, replies = await tried(trials, requests, strategies, priors, spent, beside)
+                spent, lines = spent.plus(more), [*lines, *replies]
     strata = _strata(requests, priors, prompts)
     charge = _charge(spent, lines, sum(each.prompts for each in strata))
     made = menu(

@@ -47,7 +47,7 @@ class PilotSamples:
 
     name: str = "pilot"
     samples: int
-    offers: Mapping[str, frozenset[Need]]
+    offers: Mapping[str, frozenset[Need]] = field(default_factory=dict)
     found: dict[str, dict[str, tuple[Completion, ...]]] = field(default_factory=dict)
     greedy: dict[str, dict[str, Completion]] = field(default_factory=dict)
 
