@@ -80,8 +80,8 @@ def write_both(arguments: argparse.Namespace, problem: Any, plan: Any) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    """Print one JSON object on standard output, at once: whoever waits for it may read from a pipe."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False), flush=True)
 
 
 def clean(text: str) -> str:
