@@ -25,6 +25,7 @@ def execute(arguments: argparse.Namespace, plan: BudgetPlan, journal: Path) -> i
     from coinfer.executor.request import read_requests
     from coinfer.executor.strategies.endpoints import read_endpoints
     from coinfer.executor.strategies.live import run_plan, write_answers
+    from coinfer.executor.strategies.prices import plan_prices, typical_tokens
     from coinfer.models.budget.data import BudgetProblem
     from coinfer.models.problem import read_problem_of
     from coinfer.planner.verify import verify
@@ -38,6 +39,7 @@ def execute(arguments: argparse.Namespace, plan: BudgetPlan, journal: Path) -> i
     problem = read_problem_of(arguments.problem, BudgetProblem)
     verify(problem, plan)
     requests = read_requests(arguments.requests)
+    prices = plan_prices(plan, problem) if arguments.stop_by_price else None
     done = 0
     with common.progress_bar("Answering", quiet=arguments.json) as advance:
 
@@ -54,6 +56,8 @@ def execute(arguments: argparse.Namespace, plan: BudgetPlan, journal: Path) -> i
                 read_endpoints(arguments.endpoints),
                 journal_path=journal,
                 options=options_from(arguments),
+                prices=prices,
+                typical=typical_tokens(problem, plan) if prices else None,
                 on_answer=told,
             )
         )

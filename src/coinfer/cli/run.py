@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--journal", type=Path, metavar="FILE", help="default: the requests' name with .journal; run again to resume"
     )
+    parser.add_argument(
+        "--stop-by-price",
+        action="store_true",
+        help="with --endpoints: leave steps that gain less than they cost at the plan's prices",
+    )
     parser.add_argument("--answers", type=Path, metavar="FILE", help="write the answers here (JSON Lines)")
     parser.add_argument("--measurements", type=Path, metavar="FILE", help="write the measurement rows here")
     parser.add_argument(
@@ -60,7 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
     plan = read_plan(arguments.plan)
     if isinstance(plan, BudgetPlan) and arguments.endpoints is not None:
         return budget_live.execute(arguments, plan, journal)
-    if arguments.endpoints is not None:
+    if arguments.endpoints is not None or arguments.stop_by_price:
         raise InputError("--endpoints", expected="the plan of a budget with this option", found=Plain("another kind"))
     if isinstance(plan, BudgetPlan):
         return budget_run.execute(arguments, plan)

@@ -120,7 +120,7 @@ def run(
 
     async def main() -> tuple[dict[str, Answer], Amount]:
         price = fields.pop("price", None)
-        with SessionJournal(path, header(price=price)) as journal:
+        with SessionJournal(path, header(prices=None if price is None else {"tokens": price})) as journal:
             scheduler = SessionScheduler(
                 providers={"answer": model},
                 journal=journal,
@@ -185,7 +185,7 @@ def test_a_journal_belongs_to_its_work(tmp_path: Path) -> None:
     """Other work, another seed or another price is refused."""
     with SessionJournal(tmp_path / "journal", header()):
         pass
-    for fields in ({"work_sha256": "other"}, {"seed": 1}, {"price": 0.5}):
+    for fields in ({"work_sha256": "other"}, {"seed": 1}, {"prices": {"tokens": 0.5}}):
         with pytest.raises(PlanMismatch):
             SessionJournal(tmp_path / "journal", header(**fields))
 

@@ -27,15 +27,15 @@ class SessionsHeader(Document, frozen=True, kw_only=True):
         Hash of all prompts with their strategies and options.
     seed
         Of the run.
-    price
-        Value per unit of cost that steps were judged by; absent: none.
+    prices
+        Value per unit of each resource that steps were judged by; absent: none.
     """
 
     file_format = FORMAT
 
     work_sha256: str
     seed: int
-    price: float | None = None
+    prices: dict[str, float] | None = None
 
 
 class AskLine(Record, frozen=True, kw_only=True, tag_field="event", tag="ask"):
@@ -121,7 +121,7 @@ SessionLine = AskLine | ReplyLine | LossLine | ProbeLine
 DIFFERS = {
     "work_sha256": "other prompts, strategies or options",
     "seed": "another seed",
-    "price": "another price",
+    "prices": "other prices",
 }
 
 
@@ -142,7 +142,7 @@ class SessionJournal(JournalFile):
     Raises
     ------
     PlanMismatch
-        If the file belongs to other work, another seed or another price.
+        If the file belongs to other work, another seed or other prices.
     InputError
         If another process holds it, or it is no journal.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
 from coinfer.executor.strategies.endpoints import Endpoints, opened
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
+from coinfer.executor.strategies.prices import cost_by
 from coinfer.executor.strategies.requests import prompt_of
 from coinfer.executor.strategies.scheduler import SessionScheduler
 from coinfer.executor.strategies.session import Answer
@@ -80,10 +81,29 @@ async def run_plan(
     *,
     journal_path: Path,
     options: RunOptions | None = None,
-    price: float | None = None,
+    prices: Mapping[str, float] | None = None,
+    typical: Mapping[str, float] | None = None,
     on_answer: Callable[[str, Answer], None] | None = None,
 ) -> LiveRun:
     """Answer requests as a plan says; strata are categories. Run again with the same journal to go on.
+
+    Parameters
+    ----------
+    problem, decision
+        The plan.
+    requests, endpoints
+        Who asks, and who can answer.
+    journal_path
+        What was asked and replied stands there.
+    options
+        Concurrency, repetition, seed and hard caps.
+    prices
+        Value per unit of each resource: a step that names a gain is left where its cost at these prices is more.
+        Absent: every step of a strategy is taken.
+    typical
+        Mean tokens of a completion by role, for the cost of steps; absent: the most that it may have.
+    on_answer
+        Called with the id and the answer of each request.
 
     Raises
     ------
@@ -97,11 +117,20 @@ async def run_plan(
     prompts = [prompt_of(request) for request in requests]
     categories = {request.id: request.category for request in requests}
     work = planned_work(problem, decision, prompts, categories, seed=options.seed)
-    header = SessionsHeader(work_sha256=work_sha256(work), seed=options.seed, price=price)
+    header = SessionsHeader(
+        work_sha256=work_sha256(work), seed=options.seed, prices=None if prices is None else dict(prices)
+    )
     with SessionJournal(journal_path, header) as journal:
         async with opened(endpoints, journal=journal, options=options) as reached:
             resumed = len(journal.replies)
-            scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options, price=price)
+            scheduler = SessionScheduler(
+                providers=reached.providers,
+                journal=journal,
+                options=options,
+                price=None if prices is None else 1.0,
+                cost=cost_by(prices or {}),
+                typical_tokens=typical,
+            )
             answers = await scheduler.run(work, on_answer=on_answer)
     texts = [answers[request.id].text or "" for request in requests]
     graded = await asyncio.to_thread(grades, requests, texts)
