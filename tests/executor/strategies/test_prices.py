@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,13 +10,21 @@ import numpy as np
 import pytest
 
 from coinfer.cli import main
+from coinfer.errors import PlanMismatch
 from coinfer.executor.budget import Amount
+from coinfer.executor.request import read_requests
+from coinfer.executor.strategies.endpoints import read_endpoints
+from coinfer.executor.strategies.live import run_plan
 from coinfer.executor.strategies.menu import Stratum, menu
 from coinfer.executor.strategies.prices import cost_by, plan_prices, typical_tokens
 from coinfer.executor.strategies.strategy import Prior
 from coinfer.executor.strategies.votes import AdaptiveConsistency, SelfConsistency
+from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.parts import Budget
+from coinfer.models.problem import read_problem_of
+from coinfer.planner.budget.document import BudgetPlan
 from coinfer.planner.budget.make import plan
+from coinfer.planner.plan import read_plan
 from coinfer.zoo import tasks
 
 
@@ -53,16 +62,30 @@ def test_a_run_by_price_takes_fewer_tokens(tmp_path: Path, capsys: pytest.Captur
     role = {"endpoint": {"backend": "transformers", "model": "zoo:generalist-tiny"}}
     ends, problem, made = (str(tmp_path / name) for name in ("ends.json", "problem.json", "plan.json"))
     Path(ends).write_text(json.dumps({"format": "coinfer/endpoints/1", "roles": {"answer": role}}))
-    pilot = ["pilot", str(tmp_path / "pilot.jsonl"), "--endpoints", ends, "--strategies", "single"]
-    pilot += ["adaptive_consistency", "--samples", "8", "--prompts", "mod=300", "--budget", "tokens=2000"]
+    pilot = ["pilot", str(tmp_path / "pilot.jsonl"), "--endpoints", ends, "--strategies"]
+    pilot += ["adaptive_consistency", "--samples", "8"]
     assert main([*pilot, "-o", problem]) == 0
     assert main(["plan", problem, "-o", made]) == 0
-    run = ["run", made, str(tmp_path / "new.jsonl"), "--problem", problem, "--endpoints", ends, "--json"]
-    tokens = []
-    for journal, more in (("a", []), ("b", ["--stop-by-price"])):
-        capsys.readouterr()
-        assert main([*run, "--journal", str(tmp_path / journal), *more]) == 0
-        tokens.append(json.loads(capsys.readouterr().out)["output_tokens"])
-    assert tokens[1] <= tokens[0]
-    assert main([*run, "--journal", str(tmp_path / "a"), "--stop-by-price"]) == 2
-    assert "other prices" in capsys.readouterr().err
+    run = ["run", made, str(tmp_path / "new.jsonl"), "--problem", problem, "--endpoints", ends, "--stop-by-price"]
+    capsys.readouterr()
+    assert main(run) == 2
+    assert "a plan with a price" in capsys.readouterr().err
+    planned, asked = read_plan(Path(made)), read_requests(tmp_path / "new.jsonl")
+    assert isinstance(planned, BudgetPlan)
+
+    def tokens(journal: str, prices: dict[str, float] | None) -> int:
+        done = run_plan(
+            read_problem_of(Path(problem), BudgetProblem),
+            planned.decision,
+            asked,
+            read_endpoints(ends),
+            journal_path=tmp_path / journal,
+            prices=prices,
+        )
+        return asyncio.run(done).spent.tokens
+
+    free = tokens("a", None)
+    assert tokens("b", {"tokens": 1e-9}) == free
+    assert tokens("c", {"tokens": 0.05}) < free
+    with pytest.raises(PlanMismatch, match="other prices"):
+        tokens("a", {"tokens": 0.05})
