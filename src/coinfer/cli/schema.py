@@ -18,6 +18,7 @@ FILES = (
     "acceleration",
     "acceleration-decision",
     "endpoints",
+    "prompt-program",
 )
 LINES = ("measurement", "request")
 
@@ -32,6 +33,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer.executor.request import Request
     from coinfer.executor.strategies.endpoints import Endpoints
+    from coinfer.executor.strategies.prompt_program import PromptProgram
     from coinfer.jsonfile import record_schema, schema
     from coinfer.models.acceleration.data import AccelerationProblem
     from coinfer.models.acceleration.decision import AccelerationDecision
@@ -52,6 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
         "acceleration": AccelerationProblem,
         "acceleration-decision": AccelerationDecision,
         "endpoints": Endpoints,
+        "prompt-program": PromptProgram,
     }
     lines: dict[str, type[Record]] = {"measurement": Measurement, "request": Request}
     kind = arguments.kind
