@@ -85,7 +85,8 @@ def test_a_run_by_price_takes_fewer_tokens(tmp_path: Path, capsys: pytest.Captur
         return asyncio.run(done).spent.tokens
 
     free = tokens("a", None)
-    assert tokens("b", {"tokens": 1e-9}) == free
-    assert tokens("c", {"tokens": 0.05}) < free
+    nearly = tokens("b", {"tokens": 1e-9})  # votes that can no longer change the leader are left all the same
+    assert 0.9 * free <= nearly <= free
+    assert tokens("c", {"tokens": 0.05}) < nearly
     with pytest.raises(PlanMismatch, match="other prices"):
         tokens("a", {"tokens": 0.05})

@@ -11,7 +11,7 @@ import pytest
 from coinfer.errors import RequestError
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.strategies.ask import ANSWER, Ask, Reply, Sample, Sampled
-from coinfer.executor.strategies.stops import Sure, Window, expected_gain, leads, needed
+from coinfer.executor.strategies.stops import Sure, Window, expected_gain, gain_per_vote, leads, needed
 from coinfer.executor.strategies.strategy import Prior, Strategy, StrategyOption
 from coinfer.executor.strategies.votes import STRATEGIES, AdaptiveConsistency, EarlyStopping, SelfConsistency
 from coinfer.models.budget.curves.stopping import BetaLeader, UnanimousWindow, replay
@@ -116,7 +116,9 @@ def test_gains_are_those_of_drawn_votes() -> None:
     chances = np.array([leads(Sure(0.9), (3 + j, 2 + 3 - j)) for j in range(4)])
     after = np.maximum(chances, 1.0 - chances)[mine].mean()
     assert expected_gain(3, 2, 3) == pytest.approx(after - leads(Sure(0.9), (3, 2)), abs=0.003)
-    assert expected_gain(9, 1, 1) == pytest.approx(0.0, abs=1e-12)
+    assert expected_gain(3, 1, 1) == pytest.approx(0.0, abs=1e-12)
+    assert gain_per_vote(3, 1, 1) == pytest.approx(0.0, abs=1e-12)
+    assert gain_per_vote(3, 1, 9) == max(expected_gain(3, 1, more) / more for more in range(1, 10)) > 0.001
 
 
 def test_a_price_stops_a_vote_that_is_not_worth_it() -> None:

@@ -111,6 +111,15 @@ def expected_gain(first: int, second: int, more: int) -> float:
     return max(0.0, later - max(now, 1.0 - now))
 
 
+@lru_cache(maxsize=100_000)
+def gain_per_vote(first: int, second: int, left: int) -> float:
+    """Return the most that a vote gains in the mean of some number of further ones, at most ``left``.
+
+    One vote, or a few, may change nothing where more of them would: at a lead of two the next vote cannot overtake.
+    """
+    return max((expected_gain(first, second, more) / more for more in range(1, left + 1)), default=0.0)
+
+
 def _beta_binomial(j: int, n: int, alpha: float, beta: float) -> float:
     logs = math.lgamma(n + 1) - math.lgamma(j + 1) - math.lgamma(n - j + 1)
     logs += _log_beta(j + alpha, n - j + beta) - _log_beta(alpha, beta)

@@ -13,7 +13,7 @@ from coinfer.executor.backends.base import Completion
 from coinfer.executor.strategies.agents import vote_value, whole
 from coinfer.executor.strategies.ask import ANSWER
 from coinfer.executor.strategies.session import Answer, Session, sampled, user
-from coinfer.executor.strategies.stops import Rule, Sure, Window, expected_gain, needed
+from coinfer.executor.strategies.stops import Rule, Sure, Window, gain_per_vote, needed
 from coinfer.executor.strategies.strategy import Prior, Prompt, Strategy, StrategyOption, Usage
 from coinfer.executor.strategies.tally import weighted_answer
 from coinfer.solver.program import IntArray
@@ -97,7 +97,8 @@ class AdaptiveConsistency:
 
     Settings: ``samples`` (most), ``threshold``; ``dirichlet`` 0 against the second (Beta), 1 against all answers. So
     many samples are asked for at once as it takes at least until the rule can stop: it counts the same votes as one by
-    one, in fewer steps. Each step after the first names its expected gain, so that a price may stop it earlier.
+    one, in fewer steps. Each step after the first names its expected gain (that of the best number of further votes,
+    for each vote), so that a price may stop it earlier.
     Value and cost: as :class:`EarlyStopping`.
 
     Notes
@@ -159,7 +160,7 @@ def _stopped(prompt: Prompt, most: int, rule: Rule) -> Session:
             max_tokens=prompt.max_tokens,
             count=more,
             temperature=prompt.temperature,
-            gain=expected_gain(first, second, more) if found else None,
+            gain=more * gain_per_vote(first, second, most - len(found)) if found else None,
         )
         came = [each for each in batch if each is not None]
         if not came:
