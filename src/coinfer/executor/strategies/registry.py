@@ -21,6 +21,7 @@ MODULES = (
     "panel",
     "discussion",
     "debate",
+    "relays",
     "programs",
 )
 """Modules of this package with a tuple ``STRATEGIES``."""
