@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import msgspec
 
 from coinfer import jsonfile
 from coinfer.errors import InputError, Plain, PlanMismatch
@@ -137,6 +140,11 @@ class JournalFile:
 
 def _text(line: Record) -> bytes:
     # ASCII, so that no separator in a model's text can look like a line end
+    if not isinstance(line, Document):
+        with contextlib.suppress(TypeError, ValueError):  # half characters, and what only the other way can write
+            data = msgspec.json.encode(line)
+            if data.isascii() and data.count(b"null") == data.count(b'"logprobs":null'):  # no null stands for a NaN
+                return data + b"\n"
     return json.dumps(jsonfile.to_builtins(line), allow_nan=False, ensure_ascii=True).encode() + b"\n"
 
 

@@ -7,7 +7,6 @@ and the order of arrival change nothing of that. A token is a word.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import hashlib
 import json
@@ -164,17 +163,21 @@ class HostileServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # for transports to see that they are closed
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection until one of them breaks it."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             kept = True
             while kept:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = next(int(x[15:]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-length:"))
                 body = json.loads(await reader.readexactly(length))
                 kept = await self._answer(body, chat=b"/chat/" in head.partition(b"\r\n")[0], writer=writer)
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client is gone
+        finally:
+            writer.close()
 
     async def _answer(self, body: dict[str, Any], *, chat: bool, writer: asyncio.StreamWriter) -> bool:
         """Bill a request, wait, and answer or fail it; return whether the connection is kept."""

@@ -9,11 +9,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from coinfer.errors import EndpointError, InputError, Plain
 from coinfer.executor.backends.base import (
@@ -25,11 +27,16 @@ from coinfer.executor.backends.base import (
     RetryableError,
 )
 from coinfer.executor.backends.conversation import cut, plain_text, turns, without_prefix
+from coinfer.executor.backends.http1 import (
+    BrokenConnectionError,
+    CannotConnectError,
+    OddReplyError,
+    Poster,
+    TooLargeError,
+    poster,
+)
 from coinfer.executor.backends.openai_probe import PROBE, Asked
 from coinfer.executor.backends.openai_reply import parse_reply
-
-if TYPE_CHECKING:
-    import httpx
 
 CONNECT_TIMEOUT_S = 10.0
 BASE_REPLY_BYTES = 2**20
@@ -84,7 +91,7 @@ class OpenAIBackend:
         self._loopback = _is_loopback(parts.hostname)
         self._model, self._chat, self._timeout_s = model, chat, timeout_s
         self._key = _read_key(api_key_env)
-        self._client: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
+        self._client: tuple[asyncio.AbstractEventLoop, Poster] | None = None
         self._engine = "openai-compatible"
         self._most_samples = most_samples
 
@@ -138,23 +145,21 @@ class OpenAIBackend:
         """Close the connections."""
         held, self._client = self._client, None
         if held is not None and held[0] is asyncio.get_running_loop():
-            await held[1].aclose()
+            await held[1].close()
 
     async def _call(self, request: CompletionRequest) -> CompletionReply:
         """Send one HTTP request and read its reply within the limits of time and size."""
-        import httpx
-
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout_s):
                 data = await self._post(self._body(request), BASE_REPLY_BYTES + BYTES_PER_TOKEN * _tokens(request))
         except TimeoutError as error:
             raise RetryableError(f"{self._where}: no complete reply within {self._timeout_s:g} s") from error
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except CannotConnectError as error:
             raise RetryableError(f"{self._where}: cannot be reached ({_reason(error)})", refused=True) from error
-        except httpx.TransportError as error:
+        except BrokenConnectionError as error:
             raise RetryableError(f"{self._where}: the connection broke ({_reason(error)})") from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except OddReplyError as error:
             raise EndpointError(f"{self._where}: {_reason(error)}") from error
         try:
             reply = parse_reply(data, request, chat=self._chat, seconds=time.perf_counter() - started)
@@ -167,25 +172,26 @@ class OpenAIBackend:
 
     async def _post(self, body: dict[str, Any], most_bytes: int) -> Any:
         """Post ``body`` and return the JSON of the reply, at most ``most_bytes`` of it."""
-        async with self._open_client().stream("POST", self._url, json=body) as response:
-            content = bytearray()
-            async for chunk in response.aiter_bytes():
-                content += chunk
-                if len(content) > most_bytes:
-                    raise EndpointError(
-                        f"{self._where}: the reply is larger than {most_bytes:,} bytes; reading stopped"
-                    )
-            self._check_status(response.status_code, response.headers, bytes(content))
-            kind = response.headers.get("content-type", "nothing").partition(";")[0].strip()
-            if kind != "application/json":
-                raise EndpointError(f"{self._where}: expected application/json; found {self._redacted(kind[:60])}")
-            self._engine = self._redacted(response.headers.get("server", "openai-compatible")[:60])
         try:
-            return json.loads(content)
+            reply = await self._open_client().post(msgspec.json.encode(body), most_bytes=most_bytes)
+        except TooLargeError:
+            sentence = f"{self._where}: the reply is larger than {most_bytes:,} bytes; reading stopped"
+            raise EndpointError(sentence) from None
+        self._check_status(reply.status, reply.headers, reply.content)
+        kind = reply.headers.get("content-type", "nothing").partition(";")[0].strip()
+        if kind != "application/json":
+            raise EndpointError(f"{self._where}: expected application/json; found {self._redacted(kind[:60])}")
+        self._engine = self._redacted(reply.headers.get("server", "openai-compatible")[:60])
+        try:
+            return msgspec.json.decode(reply.content)
+        except (msgspec.DecodeError, RecursionError):
+            pass  # half characters in a text are refused there, and read here
+        try:
+            return json.loads(reply.content)
         except (ValueError, RecursionError) as error:
             raise EndpointError(f"{self._where}: the reply is not valid JSON") from error
 
-    def _check_status(self, status: int, headers: httpx.Headers, content: bytes) -> None:
+    def _check_status(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
         """Raise for any status but success, with what the endpoint said in at most 200 characters."""
         if 200 <= status < 300:
             return
@@ -221,18 +227,16 @@ class OpenAIBackend:
             body["logprobs"] = True if self._chat else 1
         return body
 
-    def _open_client(self) -> httpx.AsyncClient:
+    def _open_client(self) -> Poster:
         """Return the client of the running event loop; connections cannot move from one loop to another."""
-        import httpx
-
         loop = asyncio.get_running_loop()
         if self._client is None or self._client[0] is not loop:
             headers = {"Accept-Encoding": "identity", "Accept": "application/json"}
             if self._key is not None:
                 headers["Authorization"] = f"Bearer {self._key}"
-            timeout = httpx.Timeout(self._timeout_s, connect=min(CONNECT_TIMEOUT_S, self._timeout_s))
-            client = httpx.AsyncClient(
-                headers=headers, timeout=timeout, follow_redirects=False, trust_env=not self._loopback
+            connect_s = min(CONNECT_TIMEOUT_S, self._timeout_s)
+            client = poster(
+                self._url, headers=headers, connect_s=connect_s, read_s=self._timeout_s, local=self._loopback
             )
             self._client = (loop, client)
         return self._client[1]
@@ -240,7 +244,7 @@ class OpenAIBackend:
     def _redacted(self, text: str) -> str:
         """Return what an endpoint said without the key, should it repeat it, and without control characters."""
         shown = text if self._key is None else text.replace(self._key, "***")
-        return "".join(c if c.isprintable() else " " for c in shown)
+        return shown if shown.isprintable() else "".join(c if c.isprintable() else " " for c in shown)
 
 
 def retry_after_s(value: str | None, *, now: datetime) -> float | None:
@@ -288,6 +292,8 @@ def _tokens(request: CompletionRequest) -> int:
 
 def _cleaned(reply: CompletionReply, request: CompletionRequest) -> CompletionReply:
     """Return a reply with its texts as they are to be handed out."""
+    if not request.prefix and not request.stop:
+        return reply
     completions = (cut(without_prefix(each, request), request) for each in reply.completions)
     return replace(reply, completions=tuple(completions))
 
