@@ -1,7 +1,7 @@
 """One process of the overhead benchmark: the instant endpoint, or one of its clients. Only what it runs is imported.
 
 python strategies_overhead_clients.py endpoint
-python strategies_overhead_clients.py bare|its_hub|coinfer|coinfer_several ADDRESS PROMPTS SAMPLES AT_ONCE
+python strategies_overhead_clients.py CLIENT ADDRESS PROMPTS SAMPLES AT_ONCE
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -58,10 +59,7 @@ def hash_of(prompt: str) -> int:
 
 
 def prompts_of(client: str, count: int) -> list[str]:
-    """Return prompts of the same lengths and answers for every client, and its own, so that each gets sample 0 first.
-
-    The name stands sorted at the front, so it is told apart; its letters are balanced by a filler of equal sum.
-    """
+    """Return prompts of a client: the endpoint gives the same samples to prompts whose letters have the same sum."""
     own = sum(client.encode()) % 7
     return [f"{client} {'~' * 40} question {i} {chr(64 + 7 - own)}" for i in range(count)]
 
@@ -79,27 +77,65 @@ async def endpoint() -> None:
     await loop.run_in_executor(None, sys.stdin.read)
 
 
-async def bare(address: str, prompts: list[str], samples: int, at_once: int) -> list[str | None]:
-    """Send the same requests by httpx alone, and read the JSON."""
-    import httpx
+def body_of(prompt: str) -> dict[str, Any]:
+    """Return the request that everybody sends for one sample."""
+    messages = [{"role": "user", "content": prompt}]
+    return {"model": MODEL, "messages": messages, "max_tokens": MOST, "temperature": HEAT}
 
+
+async def voted(
+    post: Callable[[dict[str, Any]], Awaitable[bytes]], prompts: list[str], samples: int, at_once: int
+) -> list[str | None]:
+    """Post each request, read its JSON, and vote."""
     slots = asyncio.Semaphore(at_once)
-    async with httpx.AsyncClient(timeout=60.0, trust_env=False) as client:
 
-        async def one(prompt: str) -> str:
-            body = {
-                "model": MODEL,
-                "messages": [{"role": "user", "content": prompt}],
-                "max_tokens": MOST,
-                "temperature": HEAT,
-            }
-            async with slots:
-                reply = await client.post(f"{address}/chat/completions", json=body)
-            return str(json.loads(reply.content)["choices"][0]["message"]["content"])
+    async def one(prompt: str) -> str | None:
+        async with slots:
+            content = await post(body_of(prompt))
+        return answer_of(json.loads(content)["choices"][0]["message"]["content"])
 
-        texts = await asyncio.gather(*(one(prompt) for prompt in prompts for _ in range(samples)))
-    votes = [[answer_of(text) for text in texts[i : i + samples]] for i in range(0, len(texts), samples)]
-    return [Counter(own).most_common(1)[0][0] for own in votes]
+    found = await asyncio.gather(*(one(prompt) for prompt in prompts for _ in range(samples)))
+    return [Counter(found[i : i + samples]).most_common(1)[0][0] for i in range(0, len(found), samples)]
+
+
+async def httpx(address: str, prompts: list[str], samples: int, at_once: int) -> list[str | None]:
+    """Vote by httpx alone."""
+    from httpx import AsyncClient
+
+    async with AsyncClient(timeout=60.0, trust_env=False) as client:
+
+        async def post(body: dict[str, Any]) -> bytes:
+            return (await client.post(f"{address}/chat/completions", json=body)).content
+
+        return await voted(post, prompts, samples, at_once)
+
+
+async def aiohttp(address: str, prompts: list[str], samples: int, at_once: int) -> list[str | None]:
+    """Vote by aiohttp alone, which its_hub posts by."""
+    from aiohttp import ClientSession
+
+    async with ClientSession() as client:
+
+        async def post(body: dict[str, Any]) -> bytes:
+            async with client.post(f"{address}/chat/completions", json=body) as reply:
+                content: bytes = await reply.read()
+                return content
+
+        return await voted(post, prompts, samples, at_once)
+
+
+async def posts(address: str, prompts: list[str], samples: int, at_once: int) -> list[str | None]:
+    """Vote by what coinfer posts by, alone."""
+    from coinfer.executor.backends.http1 import PlainPoster
+
+    client = PlainPoster(f"{address}/chat/completions", headers={}, connect_s=5.0)
+
+    async def post(body: dict[str, Any]) -> bytes:
+        return (await client.post(json.dumps(body).encode(), most_bytes=2**20)).content
+
+    found = await voted(post, prompts, samples, at_once)
+    await client.close()
+    return found
 
 
 async def its_hub(address: str, prompts: list[str], samples: int, at_once: int) -> list[str | None]:
@@ -153,6 +189,9 @@ async def coinfer_several(address: str, prompts: list[str], samples: int, at_onc
     return await coinfer(address, prompts, samples, at_once, several=True)
 
 
+CLIENTS = {each.__name__: each for each in (httpx, aiohttp, posts, its_hub, coinfer, coinfer_several)}
+
+
 def main() -> None:
     """Run one process."""
     name, *rest = sys.argv[1:]
@@ -160,7 +199,7 @@ def main() -> None:
         asyncio.run(endpoint())
         return
     address, (count, samples, at_once) = rest[0], map(int, rest[1:])
-    client = {"bare": bare, "its_hub": its_hub, "coinfer": coinfer, "coinfer_several": coinfer_several}[name]
+    client = CLIENTS[name]
     asyncio.run(client(address, prompts_of(name, WARM + count)[:WARM], samples, at_once))
     prompts = prompts_of(name, WARM + count)[WARM:]
     began, watch = time.process_time(), time.perf_counter()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coinfer.errors import EndpointError, InputError
-from coinfer.executor.backends.base import CompletionReply, CompletionRequest, RetryableError
+from coinfer.executor.backends.base import CompletionReply, CompletionRequest, MeteredError, RetryableError
 from coinfer.executor.backends.openai import BASE_REPLY_BYTES, OpenAIBackend, retry_after_s
 from coinfer.executor.backends.openai_reply import parse_reply
 from coinfer.executor.backends.replay import ReplayBackend
@@ -47,12 +47,13 @@ def ask(url: str, asked: CompletionRequest = ASKED, **options: Any) -> Completio
     return asyncio.run(main())
 
 
+@pytest.mark.parametrize("name", ["", "user:word@"], ids=["plain", "by httpx"])
 @pytest.mark.parametrize("fault", Fault)
-def test_every_fault_is_a_sentence(server: OpenAIServer, fault: Fault) -> None:
+def test_every_fault_is_a_sentence(server: OpenAIServer, fault: Fault, name: str) -> None:
     """However an endpoint fails, the error is one line that names it, and says rightly whether it may pass."""
     server.fault = lambda _number, _prompt: fault
     with pytest.raises(EndpointError) as caught:
-        ask(server.url, timeout_s=0.3 if fault is Fault.HANG else 5.0)
+        ask(server.url.replace("//", f"//{name}"), timeout_s=0.3 if fault is Fault.HANG else 5.0)
 
     assert isinstance(caught.value, RetryableError) == (fault in RETRYABLE)
     assert str(caught.value).startswith(server.url)
@@ -157,6 +158,33 @@ def test_a_count_over_all_samples_is_not_believed() -> None:
 
     assert [completion.output_tokens for completion in reply.completions] == [3, 3]
     assert reply.completions[0].logprobs == (-0.5, -0.25, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "given", "words"),
+    [
+        (1, {"choices": [{"text": "a b c d"}], "usage": {"completion_tokens": 9, "prompt_tokens": 5}}, "at most 3 x 1"),
+        (2, {"choices": [{"text": "a"}], "usage": {"completion_tokens": 1, "prompt_tokens": 5}}, "expected 2 choice"),
+        (2, {"choices": [{"text": "a"}] * 2, "usage": {"completion_tokens": 7, "prompt_tokens": 5}}, "at most 3 x 2"),
+        (1, {"choices": [{"text": "a"}] * 2, "usage": {"completion_tokens": 2, "prompt_tokens": 5}}, "found 2"),
+        (1, {"choices": [{"text": 5}], "usage": {"completion_tokens": 2, "prompt_tokens": 5}}, "a text"),
+        (1, {"usage": {"completion_tokens": 2, "prompt_tokens": 5}}, "list of choices"),
+    ],
+)
+def test_a_reply_that_is_not_as_asked_says_what_it_cost(samples: int, given: dict[str, Any], words: str) -> None:
+    """Where usage came, the error holds it, with the texts that can be read; where it did not, it is a plain error."""
+    asked = CompletionRequest(prompt="p", max_tokens=3, samples=samples)
+    with pytest.raises(MeteredError, match=words) as caught:
+        parse_reply(given, asked, chat=False, seconds=1.0)
+    reply = caught.value.reply
+    assert (reply.output_tokens, reply.prompt_tokens) == (given["usage"]["completion_tokens"], 5)
+    texts = [choice.get("text") for choice in given.get("choices", [])]
+    assert [each.text for each in reply.completions] == (texts if len(texts) <= samples and texts != [5] else [])
+    for usage in ({}, {"completion_tokens": 2**60}, {"completion_tokens": True}):
+        if "at most" not in words:
+            with pytest.raises(EndpointError) as plain:
+                parse_reply({**given, "usage": usage}, asked, chat=False, seconds=1.0)
+            assert not isinstance(plain.value, MeteredError)
 
 
 _values = st.recursive(

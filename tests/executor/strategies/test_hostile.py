@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from coinfer import jsonfile
+from coinfer.errors import EndpointError
 from coinfer.executor.backends.openai import OpenAIBackend
+from coinfer.executor.backends.openai_probe import PROBE_CALLS
 from coinfer.executor.budget import Amount
 from coinfer.executor.options import RunOptions
 from coinfer.executor.repetition import request_seed
+from coinfer.executor.strategies.endpoints import MOST_PROBED, Endpoints, RoleEndpoint, opened
 from coinfer.executor.strategies.journal import AskLine, LossLine, ReplyLine, SessionJournal, SessionsHeader
 from coinfer.executor.strategies.provider import LanguageModel, TokenPrice
 from coinfer.executor.strategies.registry import option_to_run, strategy_named
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
 from coinfer.executor.strategies.session import Answer
+from coinfer.models.endpoint import Endpoint
 from coinfer.testing.hostile import Bill, Character, HostileServer, Hostility
 from coinfer.testing.strategies import question
 
@@ -227,3 +231,41 @@ def test_ignored_max_tokens_are_metered_and_every_call_that_is_sent_fits(tmp_pat
     assert spent - excess <= cap
     assert worst > 5 * MOST, "an endpoint that took more was not set aside more for"
     assert any(answer.text is None for answer in outcome.answers.values()), "the cap never bound: nothing is shown"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_finding_out_costs_is_charged_and_not_paid_again(tmp_path: Path, seed: int) -> None:
+    """Questions of what an endpoint offers get past its failures, are charged as billed, and are not asked twice."""
+    faults = {Hostility.BUSY: 0.2, Hostility.ERROR: 0.1, Hostility.CUT: 0.1, Hostility.NO_USAGE: 0.2}
+    with HostileServer(Character(seed=seed, faults=faults, most_in_row=2)) as server:
+        endpoint = Endpoint(backend="openai", model="m", url=server.url, chat=True)
+        ends = Endpoints(roles={"answer": RoleEndpoint(endpoint=endpoint, price=PRICE)})
+
+        async def main() -> tuple[frozenset[str], int]:
+            with SessionJournal(tmp_path / "journal", HEADER) as journal:
+                async with opened(ends, journal=journal, options=RunOptions()) as reached:
+                    return reached.offers["answer"], journal.spent.tokens
+
+        offers, tokens = asyncio.run(main())
+        asked = len(server.bills)
+        assert asyncio.run(main()) == (offers, tokens)
+        assert len(server.bills) == asked > PROBE_CALLS
+    assert offers == {"completions", "logprobs"}
+    assert billed(server.bills)[1] <= tokens <= MOST_PROBED[2]
+
+
+def test_a_cap_that_leaves_no_room_for_questions_stops_the_run(tmp_path: Path) -> None:
+    """With less than they can take, nothing is sent, and a sentence says so."""
+    with HostileServer() as server:
+        endpoint = Endpoint(backend="openai", model="m", url=server.url, chat=True)
+        ends = Endpoints(roles={"answer": RoleEndpoint(endpoint=endpoint)})
+
+        async def main() -> None:
+            options = RunOptions(max_output_tokens=MOST_PROBED[2] - 1)
+            with SessionJournal(tmp_path / "journal", HEADER) as journal:
+                async with opened(ends, journal=journal, options=options):
+                    raise AssertionError
+
+        with pytest.raises(EndpointError, match="no room"):
+            asyncio.run(main())
+        assert server.bills == []
