@@ -15,12 +15,11 @@ from coinfer.executor.backends.http1 import (
     BrokenConnectionError,
     CannotConnectError,
     HttpReply,
-    HttpxPoster,
     OddReplyError,
     PlainPoster,
     TooLargeError,
-    poster,
 )
+from coinfer.executor.backends.posters import HttpxPoster, poster
 
 OK = b"HTTP/1.1 200 OK\r\n"
 REPLIES = {
@@ -143,8 +142,8 @@ def test_nobody_there_is_told_from_a_broken_connection() -> None:
 def test_what_needs_more_is_posted_by_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
     """TLS, passwords in addresses and proxies are for httpx; a proxy is never asked for this machine."""
 
-    def kind(url: str, *, local: bool = False) -> type:
-        return type(poster(url, headers={}, connect_s=1.0, read_s=1.0, local=local))
+    def kind(url: str) -> type:
+        return type(poster(url, headers={}, connect_s=1.0, read_s=1.0))
 
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -154,4 +153,4 @@ def test_what_needs_more_is_posted_by_httpx(monkeypatch: pytest.MonkeyPatch) -> 
     assert kind("http://user:word@host/v1") is HttpxPoster
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
     assert kind("http://host:8000/v1") is HttpxPoster
-    assert kind("http://127.0.0.1:8000/v1", local=True) is PlainPoster
+    assert kind("http://127.0.0.1:8000/v1") is PlainPoster

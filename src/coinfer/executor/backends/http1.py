@@ -1,7 +1,4 @@
-"""Posts to an endpoint: over plain HTTP/1.1 with kept connections and little else, or by httpx where more is needed.
-
-A model on this machine or its network answers many small calls, and a general client would take most of their time.
-"""
+"""Posts over plain HTTP/1.1 with kept connections, and little else: most of a call's time is the endpoint's."""
 
 from __future__ import annotations
 
@@ -9,12 +6,8 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
-from urllib.request import getproxies
-
-if TYPE_CHECKING:
-    import httpx
 
 MOST_HEAD_BYTES = 65_536
 IDLE_S = 4.0
@@ -62,29 +55,6 @@ class Poster(Protocol):
     async def close(self) -> None:
         """Close the connections."""
         ...
-
-
-def poster(url: str, *, headers: Mapping[str, str], connect_s: float, read_s: float, local: bool) -> Poster:
-    """Return what posts to an address: httpx for TLS, proxies (but to this machine) and passwords in addresses.
-
-    Parameters
-    ----------
-    url
-        ``http://`` or ``https://``.
-    headers
-        Of every request.
-    connect_s, read_s
-        Longest time to connect, and between two pieces of a reply, seconds.
-    local
-        True for this machine: no proxy is asked.
-    """
-    parts = urlsplit(url)
-    plain = (
-        parts.scheme == "http" and "@" not in parts.netloc and url.isascii() and url.isprintable() and " " not in url
-    )
-    if plain and (local or not getproxies()):
-        return PlainPoster(url, headers=headers, connect_s=connect_s)
-    return HttpxPoster(url, headers=headers, connect_s=connect_s, read_s=read_s, local=local)
 
 
 class PlainPoster:
@@ -140,45 +110,6 @@ class PlainPoster:
         except (OSError, ValueError) as error:  # ValueError: a host name that is none
             raise CannotConnectError(str(error) or type(error).__name__) from error
         return connection
-
-
-class HttpxPoster:
-    """Posts by httpx."""
-
-    def __init__(self, url: str, *, headers: Mapping[str, str], connect_s: float, read_s: float, local: bool) -> None:
-        import httpx
-
-        timeout = httpx.Timeout(read_s, connect=connect_s)
-        self._url = url
-        self._client: httpx.AsyncClient = httpx.AsyncClient(
-            headers={"Content-Type": "application/json", **headers},
-            timeout=timeout,
-            follow_redirects=False,
-            trust_env=not local,
-        )
-
-    async def post(self, body: bytes, *, most_bytes: int) -> HttpReply:
-        """Send a body and return the reply."""
-        import httpx
-
-        try:
-            async with self._client.stream("POST", self._url, content=body) as response:
-                content = bytearray()
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    if len(content) > most_bytes:
-                        raise TooLargeError
-                return HttpReply(status=response.status_code, headers=response.headers, content=bytes(content))
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise CannotConnectError(str(error)) from error
-        except httpx.TransportError as error:
-            raise BrokenConnectionError(str(error) or type(error).__name__) from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise OddReplyError(str(error) or type(error).__name__) from error
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
 
 
 class _Connection(asyncio.Protocol):

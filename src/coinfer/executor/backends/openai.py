@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import ipaddress
 import json
 import os
 import sys
@@ -33,10 +32,10 @@ from coinfer.executor.backends.http1 import (
     OddReplyError,
     Poster,
     TooLargeError,
-    poster,
 )
 from coinfer.executor.backends.openai_probe import PROBE, Asked
 from coinfer.executor.backends.openai_reply import parse_reply
+from coinfer.executor.backends.posters import poster
 
 CONNECT_TIMEOUT_S = 10.0
 BASE_REPLY_BYTES = 2**20
@@ -88,7 +87,6 @@ class OpenAIBackend:
             raise InputError("url", expected="an http:// or https:// address", found=url)
         self._url = f"{url.rstrip('/')}/{'chat/completions' if chat else 'completions'}"
         self._where = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"  # an address may hold a password
-        self._loopback = _is_loopback(parts.hostname)
         self._model, self._chat, self._timeout_s = model, chat, timeout_s
         self._key = _read_key(api_key_env)
         self._client: tuple[asyncio.AbstractEventLoop, Poster] | None = None
@@ -235,9 +233,7 @@ class OpenAIBackend:
             if self._key is not None:
                 headers["Authorization"] = f"Bearer {self._key}"
             connect_s = min(CONNECT_TIMEOUT_S, self._timeout_s)
-            client = poster(
-                self._url, headers=headers, connect_s=connect_s, read_s=self._timeout_s, local=self._loopback
-            )
+            client = poster(self._url, headers=headers, connect_s=connect_s, read_s=self._timeout_s)
             self._client = (loop, client)
         return self._client[1]
 
@@ -271,13 +267,6 @@ def _read_key(variable: str | None) -> str | None:
     if not (key.isascii() and key.isprintable()):
         raise InputError("api_key_env", expected="a key of printable ASCII", found=Plain(f"other text in {variable}"))
     return key
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
