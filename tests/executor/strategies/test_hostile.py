@@ -175,12 +175,13 @@ def test_without_losses_both_meters_are_equal_to_the_token(tmp_path: Path) -> No
     assert outcome.spent.usd == pytest.approx(read * PRICE.prompt_usd + written * PRICE.output_usd)
 
 
-def test_answers_do_not_depend_on_delays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", [True, False])
+def test_answers_do_not_depend_on_delays(tmp_path: Path, several: bool) -> None:
     """The same replies, late and reordered in other ways, give the same answers, faults and all."""
     found = []
     for number, delay_s in enumerate((0.0, 0.004, 0.004)):
         character = Character(seed=5, faults=EVERY_FAULT, delay_s=delay_s, delay_seed=number)
-        outcome = run(tmp_path / str(number), character, work(160))
+        outcome = run(tmp_path / str(number), character, work(80), several=several)
         found.append(outcome)
     assert found[0].answers == found[1].answers == found[2].answers
     orders = [[bill.seed for bill in outcome.bills] for outcome in found]
@@ -213,7 +214,7 @@ def test_ignored_max_tokens_are_metered_and_every_call_that_is_sent_fits(tmp_pat
     outcome = run(tmp_path / "journal", character, work(250, ("single", "self_consistency")), max_output_tokens=cap)
     assert billed(outcome.bills) == (outcome.spent.prompt_tokens, outcome.spent.tokens)
     held: dict[int, int] = {}
-    spent = excess = worst = 0
+    spent = excess = worst = widened = 0
     for line in outcome.lines:
         worst = max(worst, line.reserved.tokens if isinstance(line, AskLine) else 0)
         if not isinstance(line, AskLine):
@@ -221,6 +222,7 @@ def test_ignored_max_tokens_are_metered_and_every_call_that_is_sent_fits(tmp_pat
             spent += line.charged.tokens
         elif line.call in held:
             assert line.reserved.tokens >= held[line.call], "what is set aside was narrowed"
+            widened += 1
             held[line.call] = line.reserved.tokens
         else:
             held[line.call] = line.reserved.tokens
@@ -228,6 +230,7 @@ def test_ignored_max_tokens_are_metered_and_every_call_that_is_sent_fits(tmp_pat
             assert spent + sum(held.values()) <= cap, "a call was sent that did not fit"
     assert outcome.spent.tokens == spent
     assert excess > 0
+    assert widened > 0, "calls in flight were not set aside more for"
     assert spent - excess <= cap
     assert worst > 5 * MOST, "an endpoint that took more was not set aside more for"
     assert any(answer.text is None for answer in outcome.answers.values()), "the cap never bound: nothing is shown"

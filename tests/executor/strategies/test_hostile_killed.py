@@ -19,7 +19,7 @@ from coinfer.cli import main
 from coinfer.executor.backends.openai_probe import PROBE
 from coinfer.executor.budget import Amount
 from coinfer.executor.repetition import request_seed
-from coinfer.executor.strategies.journal import AskLine, LossLine, ProbeLine, ReplyLine
+from coinfer.executor.strategies.journal import AskLine, LossLine, ProbeLine, ReplyLine, SessionJournal, SessionsHeader
 from coinfer.testing.hostile import Bill, Character, HostileServer, Hostility
 
 FAULTS = {
@@ -134,7 +134,11 @@ def check_books(journal: Path, bills: list[Bill]) -> None:
             told.setdefault(bill.seed, []).append((bill.prompt_tokens, bill.output_tokens))
     for key, line in replies_of(journal).items():
         assert (line.charged.prompt_tokens, line.charged.tokens) in told[request_seed(0, key)]
-    spent = charged_in(journal)
+    header = json.loads(journal.read_text().splitlines()[0])
+    del header["format"]
+    with SessionJournal(journal, SessionsHeader(**header)) as held:
+        spent = held.spent
+    assert spent.tokens == charged_in(journal).tokens
     assert sum(bill.prompt_tokens for bill in bills) <= spent.prompt_tokens
     assert sum(bill.output_tokens for bill in bills) <= spent.tokens
     assert len(bills) <= spent.calls
