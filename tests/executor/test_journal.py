@@ -72,7 +72,7 @@ def test_a_journal_may_be_cut_at_any_byte(tmp_path: Path) -> None:
         lines = content[:length].split(b"\n")[:-1]
         with Journal(path, HEADER) as journal:
             answers = sum(b'"answer"' in line for line in lines)
-            calls = sum(b'"event": "call"' in line for line in lines)
+            calls = sum(b'"event":"call"' in line for line in lines)
             assert len(journal.answers) == answers
             # a call without its end is charged in full: nobody knows what it cost
             assert journal.spent == Amount(calls=calls, tokens=3 * answers + 10 * (calls - answers))
