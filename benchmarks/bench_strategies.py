@@ -9,7 +9,7 @@ import importlib
 
 from benchmarks.common import Row, options, show
 
-PARTS = {"votes": "strategy_votes_rows", "zoo": "strategy_zoo_rows"}
+PARTS = {"votes": "strategy_votes_rows", "zoo": "strategy_zoo_rows", "overhead": "strategies_overhead_rows"}
 
 
 def main() -> None:

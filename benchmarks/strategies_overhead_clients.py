@@ -126,9 +126,9 @@ async def aiohttp(address: str, prompts: list[str], samples: int, at_once: int) 
 
 async def posts(address: str, prompts: list[str], samples: int, at_once: int) -> list[str | None]:
     """Vote by what coinfer posts by, alone."""
-    from coinfer.executor.backends.http1 import PlainPoster
+    from coinfer.executor.backends.posters import Poster
 
-    client = PlainPoster(f"{address}/chat/completions", headers={}, connect_s=5.0)
+    client = Poster(f"{address}/chat/completions", headers={}, connect_s=5.0, read_s=60.0)
 
     async def post(body: dict[str, Any]) -> bytes:
         return (await client.post(json.dumps(body).encode(), most_bytes=2**20)).content

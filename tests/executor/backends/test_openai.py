@@ -47,7 +47,7 @@ def ask(url: str, asked: CompletionRequest = ASKED, **options: Any) -> Completio
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("name", ["", "user:word@"], ids=["plain", "by httpx"])
+@pytest.mark.parametrize("name", ["", "user:word@"], ids=["plain", "with a name and a password"])
 @pytest.mark.parametrize("fault", Fault)
 def test_every_fault_is_a_sentence(server: OpenAIServer, fault: Fault, name: str) -> None:
     """However an endpoint fails, the error is one line that names it, and says rightly whether it may pass."""

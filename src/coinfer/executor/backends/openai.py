@@ -26,16 +26,15 @@ from coinfer.executor.backends.base import (
     RetryableError,
 )
 from coinfer.executor.backends.conversation import cut, plain_text, turns, without_prefix
-from coinfer.executor.backends.http1 import (
+from coinfer.executor.backends.openai_probe import PROBE, Asked
+from coinfer.executor.backends.openai_reply import parse_reply
+from coinfer.executor.backends.posters import (
     BrokenConnectionError,
     CannotConnectError,
     OddReplyError,
     Poster,
     TooLargeError,
 )
-from coinfer.executor.backends.openai_probe import PROBE, Asked
-from coinfer.executor.backends.openai_reply import parse_reply
-from coinfer.executor.backends.posters import poster
 
 CONNECT_TIMEOUT_S = 10.0
 BASE_REPLY_BYTES = 2**20
@@ -233,7 +232,7 @@ class OpenAIBackend:
             if self._key is not None:
                 headers["Authorization"] = f"Bearer {self._key}"
             connect_s = min(CONNECT_TIMEOUT_S, self._timeout_s)
-            client = poster(self._url, headers=headers, connect_s=connect_s, read_s=self._timeout_s)
+            client = Poster(self._url, headers=headers, connect_s=connect_s, read_s=self._timeout_s)
             self._client = (loop, client)
         return self._client[1]
 
