@@ -141,7 +141,7 @@ class Turn:
     template
         What it reads besides the question and the texts of others.
     texts
-        Texts of one completion each that it reads.
+        Texts of one completion each that it reads; a part of one counts as that part.
     chance
         That the turn is taken.
     samples
@@ -150,7 +150,7 @@ class Turn:
 
     role: str
     template: str
-    texts: int = 0
+    texts: float = 0
     chance: float = 1.0
     samples: int = 1
 

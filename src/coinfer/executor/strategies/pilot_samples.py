@@ -13,6 +13,7 @@ from coinfer.executor.backends.base import Completion
 from coinfer.executor.grade import grade, grades, read_answer
 from coinfer.executor.request import Request
 from coinfer.executor.strategies.ask import Sample, Sampled
+from coinfer.executor.strategies.diverse import known_approaches
 from coinfer.executor.strategies.journal import ReplyLine
 from coinfer.executor.strategies.prior import prior_of
 from coinfer.executor.strategies.replayed import replayed
@@ -130,7 +131,7 @@ def _known(request: Request) -> dict[str, float]:
     found = {"tests": 1.0} if extra.get("tests", "").strip() else {}
     if extra.get("document", "").strip():
         found["document_tokens"] = estimated_tokens(extra["document"])
-    return found
+    return found | known_approaches(extra)
 
 
 def _looked_up(right: Mapping[tuple[str, str], bool], request: Request, text: str) -> bool:

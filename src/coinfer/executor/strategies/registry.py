@@ -23,6 +23,12 @@ MODULES = (
     "debate",
     "relays",
     "programs",
+    "revise",
+    "cascade",
+    "diverse",
+    "reflect",
+    "adviser",
+    "programs_of_thought",
 )
 """Modules of this package with a tuple ``STRATEGIES``."""
 
