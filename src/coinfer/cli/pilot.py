@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from coinfer.executor.options import RunOptions
+    from coinfer.executor.strategies.endpoints import Endpoints
+    from coinfer.executor.strategies.strategy import Strategy
     from coinfer.models.budget.parts import Budget
 
 
@@ -30,6 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="run whole sessions of a strategy, or of an option by its name, to measure what it is worth; repeatable",
+    )
+    parser.add_argument(
+        "--program",
+        dest="programs",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a prompt program of your own, tried as by --try; repeatable; a run finds it in the file of endpoints",
     )
     parser.add_argument(
         "--prompts",
@@ -64,13 +75,13 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.executor.request import read_requests
     from coinfer.executor.strategies.endpoints import read_endpoints
     from coinfer.executor.strategies.pilot import pilot
-    from coinfer.executor.strategies.registry import strategies, strategy_named
     from coinfer.planner.units import count
 
     if arguments.samples < 1:
         raise InputError("--samples", expected="at least 1", found=arguments.samples)
     requests = read_requests(arguments.requests)
-    chosen = [strategy_named(name) for name in arguments.strategies or strategies()]
+    endpoints = read_endpoints(arguments.endpoints)
+    chosen, tries = _chosen(arguments, endpoints)
     prompts = {name: int(number) for name, number in _pairs("--prompts", arguments.prompts)}
     unknown = next((name for name in prompts if all(each.category != name for each in requests)), None)
     if unknown is not None:
@@ -78,12 +89,12 @@ def execute(arguments: argparse.Namespace) -> int:
     made = asyncio.run(
         pilot(
             requests,
-            read_endpoints(arguments.endpoints),
+            endpoints,
             chosen,
             name=arguments.name or arguments.requests.stem,
             samples=arguments.samples,
             prompts=prompts,
-            tries=arguments.tries,
+            tries=tries,
             journal_path=arguments.journal or arguments.requests.with_suffix(".pilot"),
             budgets=_budgets(arguments.budget),
             options=options_from(arguments),
@@ -113,6 +124,20 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"  left out, {common.clean(line)}")
     print(f"\nWritten to {arguments.output}; plan it with: coinfer plan {arguments.output} -o plan.json")
     return 0
+
+
+def _chosen(arguments: argparse.Namespace, endpoints: Endpoints) -> tuple[list[Strategy], list[str]]:
+    """Return the strategies of the menu, and what is tried; a program of a user is named with or without its hash."""
+    from coinfer.executor.strategies.endpoints import programs_of
+    from coinfer.executor.strategies.programs import own_programs
+    from coinfer.executor.strategies.registry import strategies, strategy_named
+
+    added = own_programs(arguments.programs)
+    own = programs_of(endpoints) | added
+    full = {each.program.name: name for name, each in own.items() if each.program.name not in strategies()}
+    names = [*(full.get(name, name) for name in arguments.strategies or [*strategies(), *own]), *added]
+    tries = [*(full.get(name, name) for name in arguments.tries), *added]
+    return [strategy_named(name, own) for name in dict.fromkeys(names)], tries
 
 
 def _left_out(reasons: Mapping[str, str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from coinfer.errors import EndpointError, InputError, Plain
+from coinfer.errors import EndpointError, InputError
+from coinfer.executor.backends.access import read_key
 from coinfer.executor.backends.base import (
     Capabilities,
     CompletionReply,
@@ -87,7 +87,7 @@ class OpenAIBackend:
         self._url = f"{url.rstrip('/')}/{'chat/completions' if chat else 'completions'}"
         self._where = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"  # an address may hold a password
         self._model, self._chat, self._timeout_s = model, chat, timeout_s
-        self._key = _read_key(api_key_env)
+        self._key = read_key(api_key_env)
         self._client: tuple[asyncio.AbstractEventLoop, Poster] | None = None
         self._engine = "openai-compatible"
         self._most_samples = most_samples
@@ -254,18 +254,6 @@ def retry_after_s(value: str | None, *, now: datetime) -> float | None:
         return None
     date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
     return max(0.0, (date - now).total_seconds())
-
-
-def _read_key(variable: str | None) -> str | None:
-    """Return the key that an environment variable holds."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise InputError("api_key_env", expected="a variable that holds a key", found=Plain(f"{variable} is not set"))
-    if not (key.isascii() and key.isprintable()):
-        raise InputError("api_key_env", expected="a key of printable ASCII", found=Plain(f"other text in {variable}"))
-    return key
 
 
 def _total(counts: Sequence[int | None]) -> int | None:

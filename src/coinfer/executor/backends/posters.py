@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from coinfer.executor.backends.access import is_loopback
 
 if TYPE_CHECKING:
     import aiohttp
@@ -106,17 +107,10 @@ class Poster:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trust_env=not _is_loopback(urlsplit(self._url).hostname or ""),  # a proxy is never asked for this machine
+            trust_env=not is_loopback(urlsplit(self._url).hostname or ""),  # a proxy is never asked for this machine
         )
         return self._session
 
 
 def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -11,7 +11,7 @@ from coinfer.errors import BackendMissing, InputError, Plain
 from coinfer.executor.options import RunOptions
 from coinfer.executor.serve.app import Limits, application
 from coinfer.executor.serve.service import Service
-from coinfer.executor.strategies.endpoints import Endpoints, opened
+from coinfer.executor.strategies.endpoints import Endpoints, opened, programs_of
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
 from coinfer.executor.strategies.scheduler import SessionScheduler
 from coinfer.models.budget.data import BudgetProblem
@@ -66,12 +66,14 @@ async def serve(
         raise BackendMissing("the front needs uvicorn; install it with: pip install 'coinfer[serve]'") from error
     if key is None and not _loopback(host):
         raise InputError("key", expected=f"a key, since others can reach {host}", found=Plain("none"))
-    options = options or RunOptions()
+    options, programs = options or RunOptions(), programs_of(endpoints)
     header = SessionsHeader(work_sha256=f"served/{jsonfile.sha256(problem)}", seed=options.seed)
     with SessionJournal(journal_path, header) as journal:
         async with opened(endpoints, journal=journal, options=options) as reached:
             scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options)
-            service = Service(problem, decision, scheduler, max_tokens=max_tokens, first=journal.calls)
+            service = Service(
+                problem, decision, scheduler, max_tokens=max_tokens, first=journal.calls, programs=programs
+            )
             app = application(service, key=key, limits=limits)
             config = uvicorn.Config(app, host=host, port=port, log_level="warning", server_header=False)
             server = uvicorn.Server(config)

@@ -13,7 +13,7 @@ from coinfer.executor.budget import Amount
 from coinfer.executor.strategies.registry import option_to_run, strategy_named
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
 from coinfer.executor.strategies.session import Answer
-from coinfer.executor.strategies.strategy import Prompt
+from coinfer.executor.strategies.strategy import Prompt, Strategy
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
 
@@ -69,6 +69,8 @@ class Service:
         Of one completion where a request does not say, and the most that one may ask for.
     first
         Number of the first request: a resumed journal must not take a new request for an old one.
+    programs
+        A user's strategies, by their names.
     """
 
     def __init__(
@@ -79,8 +81,9 @@ class Service:
         *,
         max_tokens: int,
         first: int = 0,
+        programs: Mapping[str, Strategy] | None = None,
     ) -> None:
-        self._problem, self._scheduler, self._max_tokens = problem, scheduler, max_tokens
+        self._problem, self._scheduler, self._max_tokens, self._programs = problem, scheduler, max_tokens, programs
         names = problem.strata.names or tuple(str(i) for i in range(problem.rows))
         self._place = {name: i for i, name in enumerate(names)}
         self._entries: dict[int, list[tuple[int, int]]] = {}
@@ -88,7 +91,7 @@ class Service:
             self._entries.setdefault(row, []).append((option, count))
         self._numbers = itertools.count(first)
         for option in {option for own in self._entries.values() for option, _ in own}:
-            strategy_named(problem.options[option].strategy)  # what cannot be run is said before anybody asks
+            strategy_named(problem.options[option].strategy, programs)  # what cannot be run is said before anybody asks
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -139,7 +142,7 @@ class Service:
         option = self._problem.options[self._option(asked, number)]
         name = f"request-{number}-{hashlib.sha256(asked.text.encode(errors='replace')).hexdigest()[:12]}"
         prompt = Prompt(id=name, text=asked.text, max_tokens=asked.max_tokens, temperature=asked.temperature)
-        strategy = strategy_named(option.strategy)
+        strategy = strategy_named(option.strategy, self._programs)
         started = option_to_run(option.strategy, option.settings)
         answer = await self._scheduler.answer(Work(prompt=prompt, strategy=strategy, option=started))
         return Given(answer=answer, used=self._scheduler.used.pop(name), option=started.name)

@@ -8,7 +8,10 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
+
+import msgspec
 
 from coinfer import jsonfile
 from coinfer.errors import EndpointError, InputError, Plain
@@ -18,8 +21,10 @@ from coinfer.executor.backends.base import Backend, RetryableError
 from coinfer.executor.backends.openai_probe import ATTEMPTS, PROBE_CALLS, PROBE_OUTPUT_TOKENS, PROBE_PROMPT_TOKENS
 from coinfer.executor.budget import Amount, Ledger
 from coinfer.executor.options import RunOptions
-from coinfer.executor.strategies.ask import SANDBOX
+from coinfer.executor.strategies.ask import RETRIEVER, SANDBOX
 from coinfer.executor.strategies.journal import AskLine, LossLine, ProbeLine, SessionJournal
+from coinfer.executor.strategies.passages import PassageFile, RetrieverSource, opened_retriever
+from coinfer.executor.strategies.programs import PromptStrategy, own_programs
 from coinfer.executor.strategies.provider import LanguageModel, Provider, TokenPrice
 from coinfer.executor.strategies.sandboxed import Sandboxed
 from coinfer.executor.strategies.strategy import Need
@@ -57,13 +62,22 @@ class Endpoints(Document, frozen=True, kw_only=True):
     ----------
     roles
         By role: ``answer`` answers, other roles are named by the strategies (``judge``, ``specialist`` ...).
+    retriever
+        Who finds passages; absent: nobody.
+    programs
+        Files of prompt programs that plans may name (``coinfer/prompt-program/1``). A relative path starts at the
+        folder of this file.
     """
 
     file_format = FORMAT
 
     roles: dict[str, RoleEndpoint]
+    retriever: RetrieverSource | None = None
+    programs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.retriever is not None and RETRIEVER in self.roles:
+            raise InputError("roles", expected="no language model in the role 'retriever'", found=Plain("one"))
         if not self.roles or not all(name.strip() and name.isprintable() for name in self.roles):
             raise InputError("roles", expected="at least one role with a name", found=Plain(str(list(self.roles))))
 
@@ -94,7 +108,23 @@ def read_endpoints(path: str | os.PathLike[str]) -> Endpoints:
     InputError
         If it is none.
     """
-    return jsonfile.read(path, Endpoints, format_name=FORMAT)
+    found, folder = jsonfile.read(path, Endpoints, format_name=FORMAT), Path(path).parent
+    retriever = found.retriever
+    if isinstance(retriever, PassageFile):
+        retriever = PassageFile(file=str(folder / retriever.file))
+    programs = tuple(str(folder / each) for each in found.programs)
+    return msgspec.structs.replace(found, retriever=retriever, programs=programs)
+
+
+def programs_of(endpoints: Endpoints) -> dict[str, PromptStrategy]:
+    """Return the prompt programs that a file of endpoints names, as strategies by their names.
+
+    Raises
+    ------
+    InputError
+        If a file is none, or two have the same name.
+    """
+    return own_programs(endpoints.programs)
 
 
 @asynccontextmanager
@@ -131,6 +161,9 @@ async def opened(endpoints: Endpoints, *, journal: SessionJournal, options: RunO
                     timeout_s=options.timeout_s,
                 )
             providers[role] = held if held.price == price else held.at(price)
+        if endpoints.retriever is not None:
+            opening = opened_retriever(endpoints.retriever, timeout_s=options.timeout_s)
+            providers[RETRIEVER] = await stack.enter_async_context(opening)
         reason = await asyncio.to_thread(sandbox.available)
         if reason is None:
             providers.setdefault(SANDBOX, Sandboxed())

@@ -13,7 +13,7 @@ from coinfer.executor.budget import Amount
 from coinfer.executor.grade import check_gradable, grades
 from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
-from coinfer.executor.strategies.endpoints import Endpoints, opened
+from coinfer.executor.strategies.endpoints import Endpoints, opened, programs_of
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
 from coinfer.executor.strategies.prices import cost_by
 from coinfer.executor.strategies.requests import prompt_of
@@ -116,7 +116,7 @@ async def run_plan(
     options = options or RunOptions()
     prompts = [prompt_of(request) for request in requests]
     categories = {request.id: request.category for request in requests}
-    work = planned_work(problem, decision, prompts, categories, seed=options.seed)
+    work = planned_work(problem, decision, prompts, categories, seed=options.seed, programs=programs_of(endpoints))
     header = SessionsHeader(
         work_sha256=work_sha256(work), seed=options.seed, prices=None if prices is None else dict(prices)
     )

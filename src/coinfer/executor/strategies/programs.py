@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
 
@@ -107,6 +108,23 @@ def own_program(path: str | os.PathLike[str]) -> PromptStrategy:
     """
     program = read_program(path)
     return PromptStrategy(program=program, name=f"{program.name}@{jsonfile.sha256(program)[:8]}")
+
+
+def own_programs(paths: Iterable[str | os.PathLike[str]]) -> dict[str, PromptStrategy]:
+    """Return the strategies of a user's files, by their names.
+
+    Raises
+    ------
+    InputError
+        If a file is no prompt program, or two programs have the same name.
+    """
+    found: dict[str, PromptStrategy] = {}
+    for path in paths:
+        made = own_program(path)
+        if any(each.program.name == made.program.name for each in found.values()):
+            raise InputError(f"{path}: name", expected="each program once", found=made.program.name)
+        found[made.name] = made
+    return found
 
 
 def _shipped(name: str) -> PromptStrategy:

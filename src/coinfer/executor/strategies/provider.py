@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -232,8 +233,10 @@ class Retriever:
         """Search."""
         if not isinstance(ask, Search):
             raise RequestError("ask", expected="a search", found=Plain(type(ask).__name__))
+        started_s = time.perf_counter()
         passages = await self._search(ask.query, ask.count)
-        return Served(reply=Found(passages=tuple(passages)[: ask.count]), charged=Amount(calls=1), seconds=0.0)
+        seconds = time.perf_counter() - started_s
+        return Served(reply=Found(passages=tuple(passages)[: ask.count]), charged=Amount(calls=1), seconds=seconds)
 
 
 def _sample(ask: Ask) -> Sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 
@@ -44,21 +45,34 @@ def strategies() -> dict[str, Strategy]:
     return found
 
 
-def strategy_named(name: str) -> Strategy:
+def strategy_named(name: str, programs: Mapping[str, Strategy] | None = None) -> Strategy:
     """Return a strategy.
+
+    Parameters
+    ----------
+    name
+        As plans have it: of a prompt program of a user, with its hash.
+    programs
+        A user's strategies, by their names.
 
     Raises
     ------
     InputError
         If there is none of this name.
     """
-    found = strategies().get(name)
+    there = {**strategies(), **(programs or {})}
+    found = there.get(name)
     if found is None:
-        raise InputError("strategy", expected=f"one of {', '.join(strategies())}", found=name)
+        program, is_program, _ = name.partition("@")
+        other = next((each for each in there if is_program and each.partition("@")[0] == program), None)
+        if other is not None:
+            raise InputError("strategy", expected=f"{other!r}, the program as it is now", found=name)
+        if is_program:
+            raise InputError("strategy", expected="a program that the file of endpoints names", found=name)
+        raise InputError("strategy", expected=f"one of {', '.join(there)}", found=name)
     return found
 
 
 def option_to_run(name: str, settings: dict[str, float] | None) -> StrategyOption:
     """Return an option as a plan names it: enough to start a session, without figures for planning."""
-    strategy_named(name)
     return StrategyOption(strategy=name, settings=settings or {}, value=None, expected={}, worst={})

@@ -11,7 +11,7 @@ import numpy as np
 from coinfer.errors import PlanMismatch
 from coinfer.executor.strategies.registry import option_to_run, strategy_named
 from coinfer.executor.strategies.scheduler import Work
-from coinfer.executor.strategies.strategy import Prompt
+from coinfer.executor.strategies.strategy import Prompt, Strategy
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
 
@@ -23,6 +23,7 @@ def planned_work(
     stratum_of: Mapping[str, str],
     *,
     seed: int = 0,
+    programs: Mapping[str, Strategy] | None = None,
 ) -> list[Work]:
     """Give each prompt an option of its stratum.
 
@@ -39,6 +40,8 @@ def planned_work(
         Name of each prompt's stratum, by the prompt's id; names as in the problem, or numbers where it has none.
     seed
         Of the drawing.
+    programs
+        A user's strategies, by their names.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def planned_work(
     for prompt in prompts:
         column = problem.options[chosen[prompt.id]]
         started = option_to_run(column.strategy, column.settings)
-        work.append(Work(prompt=prompt, strategy=strategy_named(column.strategy), option=started))
+        work.append(Work(prompt=prompt, strategy=strategy_named(column.strategy, programs), option=started))
     return work
 
 
