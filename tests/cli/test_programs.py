@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -96,6 +99,32 @@ def test_programs_in_the_file_of_endpoints_are_tried_by_name(folder: Path, capsy
     said = json.loads(capsys.readouterr().out)
     assert [name.partition("@")[0] for name in said["options"]] == ["mine", "mine", "idp"]
     assert all("nothing is known" in reason for name, reason in said["left_out"].items() if name.startswith("iep"))
+
+
+def test_a_front_answers_by_a_program(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan of a program is served where the file of endpoints names it, and refused at the start where not."""
+    pytest.importorskip("uvicorn")
+    problem_path = folder / "problem.json"
+    assert piloted(folder, "--strategies", "mine", "--program", str(folder / "mine.json")) == 0
+    assert main(["plan", str(problem_path), "-o", str(folder / "plan.json")]) == 0
+    command = ["serve", str(folder / "plan.json"), "--problem", str(problem_path), "--port", "0"]
+    command += ["--endpoints", str(folder / "endpoints.json")]
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "a program that the file of endpoints names" in capsys.readouterr().err
+    (folder / "endpoints.json").write_text(json.dumps({**ENDPOINTS, "programs": ["mine.json"]}))
+    with subprocess.Popen([sys.executable, "-m", "coinfer", *command], stdout=subprocess.PIPE, text=True) as front:
+        try:
+            assert front.stdout is not None
+            address = front.stdout.readline().partition(" at ")[2].partition(";")[0]
+            body = {"model": "coinfer", "messages": [{"role": "user", "content": "mul 2 3"}], "max_tokens": 9}
+            reply = httpx.post(f"{address}/chat/completions", json=body, timeout=30.0)
+        finally:
+            front.terminate()
+    assert reply.status_code == 200
+    assert reply.json()["choices"][0]["message"]["content"]
+    roles = [json.loads(line).get("role") for line in (folder / "plan.served").read_text().splitlines()]
+    assert roles.count("retriever") == 1
 
 
 @pytest.mark.parametrize(

@@ -228,3 +228,14 @@ def test_programs_are_strategies_by_their_names() -> None:
         assert isinstance(strategy, PromptStrategy)
         assert strategy.program.name == strategy.name
         assert strategies()[strategy.name] is strategy
+
+
+def test_latency_adds_up_the_steps_that_wait_for_each_other() -> None:
+    """Parallel calls count once, rounds and branches by their chances: 30 tokens of 0.01 s for each call in a row."""
+    sure = replace(PRIOR, extra={"coin.rounds": 1.0, "coin.redo.sound": 1.0, "coin.redo.backtrack": 0.0})
+    assert [each.latency_s for each in NAMED["coin"].options(sure)] == pytest.approx([0.6, 0.6, 0.6])
+    a_round = 0.3 + 0.6 * 0.3  # a check, and a new chain in six of ten
+    rounds = [0.3 + a_round, 0.3 + a_round * (1.0 + 0.6)]
+    assert [each.latency_s for each in NAMED["coin"].options(PRIOR)][:2] == pytest.approx(rounds)
+    assert [each.latency_s for each in NAMED["iep"].options(PRIOR)] == pytest.approx([0.9, 0.9])
+    assert all(each.latency_s is None for each in NAMED["iep"].options(replace(PRIOR, output_s=None)))

@@ -206,7 +206,7 @@ class _Service:
         found = data.get("passages") if isinstance(data, dict) else None
         if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
             raise EndpointError(f"{self._where}: expected an object with passages, a list of texts")
-        return tuple(found[:count])
+        return tuple(found)  # the provider takes as many as were asked for
 
     def _read(self, reply: HttpReply) -> Any:
         status = reply.status
