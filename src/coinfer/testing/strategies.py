@@ -34,7 +34,9 @@ from coinfer.executor.strategies.strategy import (
     StrategyOption,
     Usage,
     estimated_tokens,
+    metered_usage,
 )
+from coinfer.testing.decoding import decoded
 
 Respond = Callable[[Ask], Reply]
 MOST_STEPS = 10_000
@@ -100,27 +102,27 @@ def _replies(step: Step, respond: Respond, usage: defaultdict[str, Usage], price
         reply = respond(ask)
         replies.append(reply)
         if not isinstance(reply, Missing):
-            role, used = charged(ask, reply)
-            usage[role] = usage[role].plus(used)
+            for role, used in charged(ask, reply).items():
+                usage[role] = usage[role].plus(used)
     return (*replies, *(Missing(why="enough") for _ in range(len(step.asks) - len(replies))))
 
 
-def charged(ask: Ask, reply: Reply) -> tuple[str, Usage]:
-    """Return the role and what a reply took: prompts by :func:`estimated_tokens`, outputs as the reply counts them."""
+def charged(ask: Ask, reply: Reply) -> dict[str, Usage]:
+    """Return what a reply took, by role: prompts by :func:`estimated_tokens`, outputs as the reply counts them."""
     if isinstance(ask, RunProgram):
-        return SANDBOX, Usage(calls=1)
+        return {SANDBOX: Usage(calls=1)}
     if isinstance(ask, Search):
-        return RETRIEVER, Usage(calls=1)
+        return {RETRIEVER: Usage(calls=1)}
     prompt = sum(estimated_tokens(message.content) for message in ask.messages)
     if isinstance(ask, Score):
         read = sum(estimated_tokens("".join(steps)) for steps in ask.answers)
-        return ask.role, Usage(calls=len(ask.answers), prompt_tokens=prompt * len(ask.answers), output_tokens=read)
+        return {ask.role: Usage(calls=len(ask.answers), prompt_tokens=prompt * len(ask.answers), output_tokens=read)}
     assert isinstance(reply, Sampled)
-    written = sum(each.output_tokens for each in reply.completions)
     if isinstance(ask, Decode):
-        return ask.roles[0], Usage(calls=1, prompt_tokens=prompt, output_tokens=written)
+        return metered_usage(ask, reply)
+    written = sum(each.output_tokens for each in reply.completions)
     prompt += estimated_tokens(ask.prefix)
-    return ask.role, Usage(calls=ask.count, prompt_tokens=prompt, output_tokens=written)
+    return {ask.role: Usage(calls=ask.count, prompt_tokens=prompt, output_tokens=written)}
 
 
 class Simulated:
@@ -143,8 +145,9 @@ class Simulated:
         if isinstance(ask, Sample):
             return Sampled(completions=tuple(self.completion(ask) for _ in range(ask.count)))
         if isinstance(ask, Decode):
-            asked = Sample(messages=ask.messages, max_tokens=ask.max_tokens, role=ask.roles[0])
-            return Sampled(completions=(self.completion(asked),))
+            workers = int(ask.settings.get("workers", 1))
+            asked = Sample(messages=ask.messages, max_tokens=ask.max_tokens // workers, role=ask.roles[0])
+            return decoded(ask, [self.completion(asked) for _ in range(workers)], self._prior, self._random)
         if isinstance(ask, Score):
             return Scored(scores=tuple(tuple(self.score(step) for step in steps) for steps in ask.answers))
         if isinstance(ask, RunProgram):
@@ -263,7 +266,8 @@ def _hostile(respond: Respond) -> Respond:
     def told(ask: Ask) -> Reply:
         reply = respond(ask)
         if isinstance(reply, Sampled):
-            return Sampled(completions=tuple(replace(each, text=turned(each.text)) for each in reply.completions))
+            texts = tuple(replace(each, text=turned(each.text)) for each in reply.completions)
+            return Sampled(completions=texts, metered=reply.metered)
         if isinstance(reply, Found):
             return Found(passages=tuple(order + passage for passage in reply.passages))
         return reply

@@ -64,7 +64,7 @@ class TransformersBackend:
         self._source = str(zoo.path(model.removeprefix("zoo:"))) if model.startswith("zoo:") else model
         self._dtype, self._chat, self._device = dtype, chat, device
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="coinfer-model")
-        self._loaded: _LoadedModel | None = None
+        self._loaded: LoadedModel | None = None
         self._closing = threading.Event()
 
     @property
@@ -100,6 +100,15 @@ class TransformersBackend:
         finally:
             stop.set()
 
+    async def with_model(self, job: Callable[[LoadedModel], T]) -> T:
+        """Run a job on the weights in the worker thread, for what needs more than completions."""
+        return await self._in_worker(lambda: job(self._load()))
+
+    def encoded(self, loaded: LoadedModel, request: CompletionRequest) -> list[int]:
+        """Return the tokens of a prompt, as a completion reads them."""
+        found: list[int] = _encode(loaded, request, self._chat)[0].tolist()
+        return found
+
     async def close(self) -> None:
         """End the worker and let go of the weights."""
         self._closing.set()
@@ -118,7 +127,7 @@ class TransformersBackend:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise EndpointError(f"{self._name}: the model could not be run: {reason}") from error
 
-    def _load(self) -> _LoadedModel:
+    def _load(self) -> LoadedModel:
         """Load tokenizer and weights once; runs in the worker thread."""
         if self._loaded is None:
             with _LOADING:
@@ -127,7 +136,7 @@ class TransformersBackend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _LoadedModel:
+class LoadedModel:
     """Weights, tokenizer and what was seen while loading."""
 
     name: str
@@ -140,7 +149,7 @@ class _LoadedModel:
     load_s: float
 
 
-def _load(source: str, name: str, dtype: str, device: str | None) -> _LoadedModel:
+def _load(source: str, name: str, dtype: str, device: str | None) -> LoadedModel:
     import torch
     import transformers
 
@@ -152,7 +161,7 @@ def _load(source: str, name: str, dtype: str, device: str | None) -> _LoadedMode
     ends = model.generation_config.eos_token_id if model.generation_config is not None else None
     found = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
     tensors = {t.data_ptr(): t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers())}
-    return _LoadedModel(
+    return LoadedModel(
         name=name,
         model=model,
         tokenizer=tokenizer,
@@ -164,7 +173,7 @@ def _load(source: str, name: str, dtype: str, device: str | None) -> _LoadedMode
     )
 
 
-def _generate(loaded: _LoadedModel, request: CompletionRequest, chat: bool, stop: threading.Event) -> CompletionReply:
+def _generate(loaded: LoadedModel, request: CompletionRequest, chat: bool, stop: threading.Event) -> CompletionReply:
     """Generate all samples of one request as one batch; the prompt is computed once."""
     import torch
 
@@ -204,7 +213,7 @@ def _generate(loaded: _LoadedModel, request: CompletionRequest, chat: bool, stop
     )
 
 
-def _encode(loaded: _LoadedModel, request: CompletionRequest, chat: bool) -> Any:
+def _encode(loaded: LoadedModel, request: CompletionRequest, chat: bool) -> Any:
     """Return the tokens of a prompt with the beginning of its reply, ``(1, tokens)``, on the model's device."""
     if not chat:
         ids = loaded.tokenizer(plain_text(request), return_tensors="pt", return_token_type_ids=False)["input_ids"]
@@ -225,7 +234,7 @@ def _encode(loaded: _LoadedModel, request: CompletionRequest, chat: bool) -> Any
     return ids.to(loaded.device).long()
 
 
-def _steps(loaded: _LoadedModel, prompt_tokens: int, max_tokens: int) -> int:
+def _steps(loaded: LoadedModel, prompt_tokens: int, max_tokens: int) -> int:
     """Return how many tokens may be generated before the request's limit or the end of the context."""
     if loaded.context_tokens is None:
         return max_tokens

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from coinfer.errors import RequestError
 from coinfer.executor.backends.base import Completion, Message
 from coinfer.records import Record
@@ -131,10 +133,35 @@ class Decode:
 Ask = Sample | Score | RunProgram | Search | Decode
 
 
+class RoleTokens(Record, frozen=True, kw_only=True):
+    """Tokens that went through the model of one role.
+
+    Attributes
+    ----------
+    prompt_tokens
+        Tokens read: the prompt, and those that the role did not choose itself.
+    output_tokens
+        Next-token distributions computed, each at the end of a pass. All tokens that went through the model are
+        ``prompt_tokens + output_tokens - 1``, for each text under way.
+    """
+
+    prompt_tokens: int
+    output_tokens: int
+
+
 class Sampled(Record, frozen=True, kw_only=True, tag_field="reply", tag="sampled"):
-    """Reply to :class:`Sample`: as many completions as were asked for, fewer where some failed; to ``Decode``: one."""
+    """Reply to :class:`Sample` and :class:`Decode`.
+
+    Attributes
+    ----------
+    completions
+        As many as were asked for, fewer where some failed; of ``Decode`` one, or one of each worker.
+    metered
+        What each role's model read and computed, where several decoded together; else empty.
+    """
 
     completions: tuple[Completion, ...]
+    metered: dict[str, RoleTokens] = msgspec.field(default_factory=dict)
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -19,9 +19,11 @@ from coinfer.executor import sandbox
 from coinfer.executor.backends import open_backend
 from coinfer.executor.backends.base import Backend, RetryableError
 from coinfer.executor.backends.openai_probe import ATTEMPTS, PROBE_CALLS, PROBE_OUTPUT_TOKENS, PROBE_PROMPT_TOKENS
+from coinfer.executor.backends.transformers import TransformersBackend
 from coinfer.executor.budget import Amount, Ledger
 from coinfer.executor.options import RunOptions
-from coinfer.executor.strategies.ask import RETRIEVER, SANDBOX
+from coinfer.executor.strategies.ask import ANSWER, DECODER, RETRIEVER, SANDBOX
+from coinfer.executor.strategies.decoding.provider import InProcess, in_process
 from coinfer.executor.strategies.journal import AskLine, LossLine, ProbeLine, SessionJournal
 from coinfer.executor.strategies.passages import PassageFile, RetrieverSource, opened_retriever
 from coinfer.executor.strategies.programs import PromptStrategy, own_programs
@@ -80,6 +82,8 @@ class Endpoints(Document, frozen=True, kw_only=True):
             raise InputError("roles", expected="no language model in the role 'retriever'", found=Plain("one"))
         if not self.roles or not all(name.strip() and name.isprintable() for name in self.roles):
             raise InputError("roles", expected="at least one role with a name", found=Plain(str(list(self.roles))))
+        if DECODER in self.roles:
+            raise InputError("roles", expected="other names: the models in process make up this role", found=DECODER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,8 @@ class Opened:
     Attributes
     ----------
     providers, offers, prices
-        By role; ``sandbox`` is this machine's, where it has one.
+        By role; ``sandbox`` is this machine's, where it has one, and ``decoder`` the models of backend transformers
+        that have the tokenizer of the role ``answer``, which offer logits.
     missing
         Why a need cannot be had.
     """
@@ -144,11 +149,13 @@ async def opened(endpoints: Endpoints, *, journal: SessionJournal, options: RunO
     async with AsyncExitStack() as stack:
         providers: dict[str, Provider] = {}
         shared: dict[Endpoint, LanguageModel] = {}
+        models: dict[str, InProcess] = {}
+        backends: dict[Endpoint, Backend] = {}
         for role, item in endpoints.roles.items():
             held = shared.get(item.endpoint)
             price = item.price or TokenPrice()
             if held is None:
-                backend = open_backend(item.endpoint, timeout_s=options.timeout_s)
+                backend = backends[item.endpoint] = open_backend(item.endpoint, timeout_s=options.timeout_s)
                 stack.push_async_callback(backend.close)
                 await backend.start()
                 known = await probed(role, item, backend, journal, options)
@@ -161,17 +168,29 @@ async def opened(endpoints: Endpoints, *, journal: SessionJournal, options: RunO
                     timeout_s=options.timeout_s,
                 )
             providers[role] = held if held.price == price else held.at(price)
+            whose = backends[item.endpoint]
+            if isinstance(whose, TransformersBackend):
+                models[role] = InProcess(backend=whose, price=price)
         if endpoints.retriever is not None:
             opening = opened_retriever(endpoints.retriever, timeout_s=options.timeout_s)
             providers[RETRIEVER] = await stack.enter_async_context(opening)
+        missing: dict[Need, str] = {}
+        decoder, missing["logits"] = await in_process(models, first=ANSWER, timeout_s=options.timeout_s)
+        if decoder is not None:
+            providers[DECODER] = decoder
+        offers = {role: provider.offers for role, provider in providers.items()}
+        for role in () if decoder is None else decoder.roles:
+            offers[role] |= {"logits"}
         reason = await asyncio.to_thread(sandbox.available)
         if reason is None:
-            providers.setdefault(SANDBOX, Sandboxed())
+            offers[SANDBOX] = providers.setdefault(SANDBOX, Sandboxed()).offers
+        else:
+            missing["sandbox"] = f"there is none on this machine: {reason}"
         yield Opened(
             providers=providers,
-            offers={role: provider.offers for role, provider in providers.items()},
+            offers=offers,
             prices={role: item.price for role, item in endpoints.roles.items() if item.price is not None},
-            missing={} if reason is None else {"sandbox": f"there is none on this machine: {reason}"},
+            missing=missing,
         )
 
 

@@ -141,8 +141,7 @@ def _with_measured(prior: Prior, option: StrategyOption) -> StrategyOption:
 
 def can_run(option: StrategyOption, offers: Mapping[str, frozenset[Need]]) -> bool:
     """Return whether the roles and needs of an option are there."""
-    there = frozenset[Need]().union(*offers.values())
-    return all(role in offers for role in option.worst) and option.needs <= there
+    return _lacking(option, offers, frozenset[Need]().union(*offers.values()), {}) is None
 
 
 def _unfit(
@@ -152,12 +151,27 @@ def _unfit(
     missing: Mapping[Need, str],
 ) -> str | None:
     """Return why an option cannot be run or judged; ``None`` where it can."""
+    lacking = _lacking(option, offers, there, missing)
+    if lacking is None and option.value is None:
+        return "nothing is known of how often it is right"
+    return lacking
+
+
+def _lacking(
+    option: StrategyOption,
+    offers: Mapping[str, frozenset[Need]],
+    there: frozenset[Need],
+    missing: Mapping[Need, str],
+) -> str | None:
+    """Return which role or need of an option is not there; logits must be offered by each of its roles."""
     for role in option.worst:
         if role not in offers:
             return f"nobody serves the role {role!r}"
+        if "logits" in option.needs and "logits" not in offers[role]:
+            return f"it needs logits of {role!r}: {missing.get('logits', 'no endpoint offers them')}"
     for need in sorted(option.needs - there):
         return f"it needs {need}: {missing.get(need, 'no endpoint offers it')}"
-    return "nothing is known of how often it is right" if option.value is None else None
+    return None
 
 
 def _first(left_out: Mapping[str, str]) -> str:

@@ -30,6 +30,7 @@ MODULES = (
     "reflect",
     "adviser",
     "programs_of_thought",
+    "decode",
 )
 """Modules of this package with a tuple ``STRATEGIES``."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from coinfer.executor.strategies.ask import Decode, Sampled
 from coinfer.executor.strategies.session import Session
 
 Need = Literal["completions", "logprobs", "prefix", "reward", "logits", "sandbox", "retriever"]
@@ -183,6 +184,15 @@ CHARACTERS_PER_TOKEN = 4.0
 def estimated_tokens(text: str) -> float:
     """Return about how many tokens a text has."""
     return len(text) / CHARACTERS_PER_TOKEN
+
+
+def metered_usage(ask: Decode, reply: Sampled) -> dict[str, Usage]:
+    """Return what each role of a decoded text took; its one call is the first role's."""
+    return {
+        role: Usage(calls=float(place == 0), prompt_tokens=each.prompt_tokens, output_tokens=each.output_tokens)
+        for place, role in enumerate(ask.roles)
+        for each in [reply.metered[role]]
+    }
 
 
 class Strategy(Protocol):

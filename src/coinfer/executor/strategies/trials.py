@@ -34,6 +34,7 @@ from coinfer.executor.strategies.strategy import (
     StrategyOption,
     Usage,
     estimated_tokens,
+    metered_usage,
 )
 from coinfer.executor.strategies.work import work_sha256
 
@@ -98,7 +99,8 @@ class _Trial:
                 replies = yield step
                 for ask, reply in zip(step.asks, replies, strict=True):
                     if not isinstance(reply, Missing):
-                        used[role_of(ask)] = used[role_of(ask)].plus(_used(ask, reply))
+                        for role, part in _used(ask, reply).items():
+                            used[role] = used[role].plus(part)
                     elif reply.why == "cap":
                         self.watched.cut.add(prompt.id)
                 step = session.send(replies)
@@ -132,17 +134,19 @@ class _Reread:
         return Answer(text=None if found is None else found.text)
 
 
-def _used(ask: Ask, reply: Reply) -> Usage:
-    """Return what a reply took; tokens read are estimates, which are set right by what the call was charged."""
-    if isinstance(ask, Sample | Decode) and isinstance(reply, Sampled):
+def _used(ask: Ask, reply: Reply) -> dict[str, Usage]:
+    """Return what each role took; tokens read are estimates, which are set right by what the call was charged."""
+    if isinstance(ask, Decode) and isinstance(reply, Sampled):
+        return metered_usage(ask, reply)
+    if isinstance(ask, Sample) and isinstance(reply, Sampled):
         read = sum(estimated_tokens(message.content) for message in ask.messages)
         written = float(sum(each.output_tokens for each in reply.completions))
-        return Usage(calls=len(reply.completions), prompt_tokens=read, output_tokens=written)
+        return {ask.role: Usage(calls=len(reply.completions), prompt_tokens=read, output_tokens=written)}
     if isinstance(ask, Score):
         read = sum(estimated_tokens(message.content) for message in ask.messages) * len(ask.answers)
         answers = sum(estimated_tokens("".join(steps)) for steps in ask.answers)
-        return Usage(calls=len(ask.answers), prompt_tokens=read, output_tokens=answers)
-    return Usage(calls=1)
+        return {ask.role: Usage(calls=len(ask.answers), prompt_tokens=read, output_tokens=answers)}
+    return {role_of(ask): Usage(calls=1)}
 
 
 async def tried(
