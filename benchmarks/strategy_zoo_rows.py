@@ -18,9 +18,10 @@ from benchmarks.common import Row
 from coinfer.executor.grade import grade
 from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
-from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint, opened
+from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
 from coinfer.executor.strategies.live import run_plan
+from coinfer.executor.strategies.opening import opened
 from coinfer.executor.strategies.pilot import pilot
 from coinfer.executor.strategies.registry import option_to_run, strategies, strategy_named
 from coinfer.executor.strategies.requests import prompt_of

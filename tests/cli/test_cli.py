@@ -15,6 +15,7 @@ from coinfer.cli import main
 from coinfer.cli.app import VERBS
 from coinfer.cli.schema import FILES, LINES
 
+VERB_NAMES = [module.__name__.rpartition(".")[2].removesuffix("_").replace("_", "-") for module in VERBS]
 HEAVY = (
     "torch",
     "transformers",
@@ -84,7 +85,7 @@ def test_every_public_name_is_there() -> None:
         _ = coinfer.nothing
 
 
-@pytest.mark.parametrize("verb", [module.__name__.rpartition(".")[2].removesuffix("_") for module in VERBS])
+@pytest.mark.parametrize("verb", VERB_NAMES)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each verb explains itself and exits with 0."""
     with pytest.raises(SystemExit) as ended:
@@ -229,7 +230,7 @@ def test_completion_scripts_know_the_verbs(shell: str, capsys: pytest.CaptureFix
     """Each shell gets a script that names every verb."""
     assert run("completion", shell) == 0
     script = capsys.readouterr().out
-    assert all(module.__name__.rpartition(".")[2].removesuffix("_") in script for module in VERBS)
+    assert all(name in script for name in VERB_NAMES)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from coinfer.executor.backends.openai_probe import PROBE_CALLS
 from coinfer.executor.budget import Amount
 from coinfer.executor.options import RunOptions
 from coinfer.executor.repetition import request_seed
-from coinfer.executor.strategies.endpoints import MOST_PROBED, Endpoints, RoleEndpoint, opened
+from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint
 from coinfer.executor.strategies.journal import AskLine, LossLine, ReplyLine, SessionJournal, SessionsHeader
+from coinfer.executor.strategies.opening import MOST_PROBED, opened
 from coinfer.executor.strategies.provider import LanguageModel, TokenPrice
 from coinfer.executor.strategies.registry import option_to_run, strategy_named
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work

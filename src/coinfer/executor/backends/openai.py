@@ -110,7 +110,7 @@ class OpenAIBackend:
         logprobs = await asked.offered(replace(tiny, logprobs=True))
         sampled = replace(tiny, max_tokens=16, temperature=1.0, seed=7)
         replies = [await asked.offered(sampled) for _ in range(3)]
-        texts = [None if reply is None else _texts(reply) for reply in replies]
+        texts = [None if reply is None else [each.text for each in reply.completions] for reply in replies]
         return Capabilities(
             logprobs=logprobs is not None and logprobs.completions[0].logprobs is not None,
             samples=self._most_samples > 1,
@@ -147,17 +147,8 @@ class OpenAIBackend:
     async def _call(self, request: CompletionRequest) -> CompletionReply:
         """Send one HTTP request and read its reply within the limits of time and size."""
         started = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                data = await self._post(self._body(request), BASE_REPLY_BYTES + BYTES_PER_TOKEN * _tokens(request))
-        except TimeoutError as error:
-            raise RetryableError(f"{self._where}: no complete reply within {self._timeout_s:g} s") from error
-        except CannotConnectError as error:
-            raise RetryableError(f"{self._where}: cannot be reached ({_reason(error)})", refused=True) from error
-        except BrokenConnectionError as error:
-            raise RetryableError(f"{self._where}: the connection broke ({_reason(error)})") from error
-        except OddReplyError as error:
-            raise EndpointError(f"{self._where}: {_reason(error)}") from error
+        most_bytes = BASE_REPLY_BYTES + BYTES_PER_TOKEN * request.samples * request.max_tokens
+        data = await self._exchange(self._body(request), most_bytes)
         try:
             reply = parse_reply(data, request, chat=self._chat, seconds=time.perf_counter() - started)
             return _cleaned(reply, request)
@@ -166,6 +157,20 @@ class OpenAIBackend:
             raise MeteredError(sentence, reply=_cleaned(error.reply, request)) from None
         except EndpointError as error:
             raise EndpointError(f"{self._where}: {self._redacted(str(error))}") from None
+
+    async def _exchange(self, body: dict[str, Any], most_bytes: int) -> Any:
+        """Post ``body`` within the limit of time, and say in a sentence what went wrong."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._post(body, most_bytes)
+        except TimeoutError as error:
+            raise RetryableError(f"{self._where}: no complete reply within {self._timeout_s:g} s") from error
+        except CannotConnectError as error:
+            raise RetryableError(f"{self._where}: cannot be reached ({_reason(error)})", refused=True) from error
+        except BrokenConnectionError as error:
+            raise RetryableError(f"{self._where}: the connection broke ({_reason(error)})") from error
+        except OddReplyError as error:
+            raise EndpointError(f"{self._where}: {_reason(error)}") from error
 
     async def _post(self, body: dict[str, Any], most_bytes: int) -> Any:
         """Post ``body`` and return the JSON of the reply, at most ``most_bytes`` of it."""
@@ -262,20 +267,12 @@ def _total(counts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def _tokens(request: CompletionRequest) -> int:
-    return request.samples * request.max_tokens
-
-
 def _cleaned(reply: CompletionReply, request: CompletionRequest) -> CompletionReply:
     """Return a reply with its texts as they are to be handed out."""
     if not request.prefix and not request.stop:
         return reply
     completions = (cut(without_prefix(each, request), request) for each in reply.completions)
     return replace(reply, completions=tuple(completions))
-
-
-def _texts(reply: CompletionReply) -> list[str]:
-    return [completion.text for completion in reply.completions]
 
 
 def _reason(error: Exception) -> str:

@@ -30,7 +30,7 @@ from coinfer.executor.backends.base import (
 from coinfer.executor.backends.conversation import cut, plain_text, turns
 
 T = TypeVar("T")
-_LOADING = threading.Lock()  # transformers swaps initialisers globally while it loads: two loads at once corrupt both
+LOADING = threading.Lock()  # transformers swaps initialisers globally while it loads: two loads at once corrupt both
 
 
 class TransformersBackend:
@@ -130,7 +130,7 @@ class TransformersBackend:
     def _load(self) -> LoadedModel:
         """Load tokenizer and weights once; runs in the worker thread."""
         if self._loaded is None:
-            with _LOADING:
+            with LOADING:
                 self._loaded = _load(self._source, self._name, self._dtype, self._device)
         return self._loaded
 

@@ -11,8 +11,9 @@ from coinfer.errors import BackendMissing, InputError, Plain
 from coinfer.executor.options import RunOptions
 from coinfer.executor.serve.app import Limits, application
 from coinfer.executor.serve.service import Service
-from coinfer.executor.strategies.endpoints import Endpoints, opened, programs_of
+from coinfer.executor.strategies.endpoints import Endpoints, programs_of
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
+from coinfer.executor.strategies.opening import opened
 from coinfer.executor.strategies.scheduler import SessionScheduler
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision

@@ -13,8 +13,9 @@ from coinfer.executor.budget import Amount
 from coinfer.executor.grade import check_gradable, grades
 from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
-from coinfer.executor.strategies.endpoints import Endpoints, opened, programs_of
+from coinfer.executor.strategies.endpoints import Endpoints, programs_of
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
+from coinfer.executor.strategies.opening import opened
 from coinfer.executor.strategies.prices import cost_by
 from coinfer.executor.strategies.requests import prompt_of
 from coinfer.executor.strategies.scheduler import SessionScheduler
@@ -110,7 +111,7 @@ async def run_plan(
     PlanMismatch
         If a request's category is no stratum of the plan, or the journal is of another run.
     EndpointError, BackendMissing, InputError
-        As :func:`coinfer.executor.strategies.endpoints.opened`.
+        As :func:`coinfer.executor.strategies.opening.opened`.
     """
     check_gradable(requests)
     options = options or RunOptions()

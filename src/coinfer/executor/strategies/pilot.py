@@ -12,10 +12,11 @@ from coinfer.executor.budget import Amount
 from coinfer.executor.grade import check_gradable
 from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
-from coinfer.executor.strategies.ask import Sampled
-from coinfer.executor.strategies.endpoints import Endpoints, opened
+from coinfer.executor.strategies.ask import REWARD, Sampled, Scored
+from coinfer.executor.strategies.endpoints import Endpoints
 from coinfer.executor.strategies.journal import ReplyLine, SessionJournal, SessionsHeader
 from coinfer.executor.strategies.menu import Menu, Stratum, menu
+from coinfer.executor.strategies.opening import opened
 from coinfer.executor.strategies.pilot_samples import PILOT, PilotSamples, priors_of
 from coinfer.executor.strategies.requests import prompt_of
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
@@ -59,7 +60,7 @@ async def pilot(
     options: RunOptions | None = None,
     missing: Mapping[Need, str] | None = None,
 ) -> Pilot:
-    """Sample every role on some requests, and make the menus of all strategies from that; strata are categories.
+    """Sample every role on some requests, score the answers, and make menus of all strategies; strata are categories.
 
     Parameters
     ----------
@@ -100,7 +101,10 @@ async def pilot(
     header = SessionsHeader(work_sha256=work_sha256(work) + f"/{samples}", seed=options.seed)
     with SessionJournal(journal_path, header) as journal:
         async with opened(endpoints, journal=journal, options=options) as reached:
-            asking.offers = {role: reached.offers[role] for role in endpoints.roles}
+            asking.offers = {
+                role: reached.offers[role] for role in endpoints.roles if "completions" in reached.offers[role]
+            }
+            asking.scored = "reward" in reached.offers.get(REWARD, ())
             scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options)
             await scheduler.run(work)
             spent, lines = scheduler.spent, list(journal.replies.values())
@@ -134,6 +138,7 @@ async def pilot(
 def _charge(spent: Amount, lines: Sequence[ReplyLine], prompts: int) -> tuple[ResourceAmount, ...]:
     """Return what the pilot took, for each prompt that is planned for."""
     completions = sum(len(line.reply.completions) for line in lines if isinstance(line.reply, Sampled))
+    completions += sum(len(line.reply.scores) for line in lines if isinstance(line.reply, Scored))
     paid = (("tokens", spent.tokens), ("completions", completions), ("usd", spent.usd))
     return tuple(ResourceAmount(resource=key, amount=amount / prompts) for key, amount in paid if amount)
 

@@ -12,12 +12,13 @@ from coinfer.errors import InputError, Plain
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.grade import grade, grades, read_answer
 from coinfer.executor.request import Request
-from coinfer.executor.strategies.ask import Sample, Sampled
+from coinfer.executor.strategies.ask import ANSWER, REWARD, Sample, Sampled, Score, Scored
 from coinfer.executor.strategies.diverse import known_approaches
 from coinfer.executor.strategies.journal import ReplyLine
 from coinfer.executor.strategies.prior import prior_of
 from coinfer.executor.strategies.replayed import replayed
 from coinfer.executor.strategies.requests import prompt_of
+from coinfer.executor.strategies.reward import steps_of
 from coinfer.executor.strategies.session import Answer, Session, Step, user
 from coinfer.executor.strategies.strategy import (
     Measured,
@@ -44,6 +45,10 @@ class PilotSamples:
         Of each role.
     found, greedy
         By prompt and role.
+    scored
+        Whether a reward model scores the different answers of the role ``answer``.
+    scores
+        By prompt and text: of each step.
     """
 
     name: str = "pilot"
@@ -51,13 +56,15 @@ class PilotSamples:
     offers: Mapping[str, frozenset[Need]] = field(default_factory=dict)
     found: dict[str, dict[str, tuple[Completion, ...]]] = field(default_factory=dict)
     greedy: dict[str, dict[str, Completion]] = field(default_factory=dict)
+    scored: bool = False
+    scores: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
 
     def options(self, prior: Prior) -> tuple[StrategyOption, ...]:  # noqa: ARG002  # it is for no menu
         """Return none."""
         return ()
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:  # noqa: ARG002
-        """Sample every role at once."""
+        """Sample every role at once, and have the answers scored."""
         asks = tuple(
             Sample(
                 messages=user(prompt.text),
@@ -76,6 +83,11 @@ class PilotSamples:
         self.greedy[prompt.id] = {
             role: many[0] for role, many in zip(self.offers, came[len(self.offers) :], strict=True) if many
         }
+        texts = tuple(dict.fromkeys(each.text for each in self.found[prompt.id].get(ANSWER, ())))
+        if self.scored and texts:
+            (reply,) = yield Step(asks=(Score(messages=user(prompt.text), answers=tuple(map(steps_of, texts))),))
+            if isinstance(reply, Scored) and len(reply.scores) == len(texts):
+                self.scores[prompt.id] = dict(zip(texts, reply.scores, strict=True))
         return Answer(text=None)
 
 
@@ -92,6 +104,7 @@ def priors_of(
     InputError
         If none was.
     """
+    lines = [line for line in lines if isinstance(line.reply, Sampled)]
     speeds = [line.seconds / line.charged.tokens for line in lines if line.charged.tokens]
     read = {line.key.rsplit("/", 3)[0]: line.charged.prompt_tokens for line in lines}
     pairs = [
@@ -117,8 +130,14 @@ def priors_of(
             max_tokens=request.max_tokens,
             output_s=float(np.median(speeds)) if speeds else None,
         )
-        prior = replace(prior, extra=_known(request))
-        measured = _tried(strategies, prior, prompt_of(request), found, asking.greedy[request.id], is_right)
+        scores = asking.scores.get(request.id)
+        pairs_of = (
+            None
+            if scores is None
+            else tuple((scores[each.text][-1], float(is_right(each.text))) for each in found["answer"])
+        )
+        prior = replace(prior, extra=_known(request), scorer=pairs_of)
+        measured = _tried(strategies, prior, prompt_of(request), found, asking.greedy[request.id], is_right, scores)
         priors[request.id] = replace(prior, measured=measured)
     if not priors:
         raise InputError("pilot", expected="at least one request that an endpoint answered", found=Plain("none"))
@@ -146,14 +165,23 @@ def _tried(
     recorded: Mapping[str, Sequence[Completion]],
     greedy: Mapping[str, Completion],
     right: Callable[[str], bool],
+    scores: Mapping[str, tuple[float, ...]] | None,
 ) -> dict[str, Measured]:
     """Return what options without a value of their own reached with the pilot's samples."""
     found: dict[str, Measured] = {}
+    there = {*recorded, REWARD} if scores is not None else set(recorded)
     for strategy in strategies:
         for option in strategy.options(prior):
-            if option.value is None and set(option.worst) <= set(recorded):
+            if option.value is None and set(option.worst) <= there:
                 made = replayed(
-                    strategy, option, prompt, recorded, greedy=greedy, right=right, prompt_tokens=prior.prompt_tokens
+                    strategy,
+                    option,
+                    prompt,
+                    recorded,
+                    greedy=greedy,
+                    scores=scores,
+                    right=right,
+                    prompt_tokens=prior.prompt_tokens,
                 )
                 if made is not None:
                     found[option.name] = made

@@ -1,8 +1,8 @@
 """Strategies tried out on samples that a pilot has taken: no model is asked again.
 
-A session that asks only for samples of the bare prompt is sent samples of the pilot, each at most once. Of N samples
-any n in any order are as likely as n new ones, so what sessions reach in the mean is an unbiased estimate (a
-U-statistic, Hoeffding 1948, here over random subsets), and so is what they take.
+A session that asks only for samples of the bare prompt, and for their scores, is sent those of the pilot, each sample
+at most once. Of N samples any n in any order are as likely as n new ones, so what sessions reach in the mean is an
+unbiased estimate (a U-statistic, Hoeffding 1948, here over random subsets), and so is what they take.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from coinfer.executor.backends.base import Completion
-from coinfer.executor.strategies.ask import Ask, Missing, Reply, Sample, Sampled
+from coinfer.executor.strategies.ask import REWARD, Ask, Missing, Reply, Sample, Sampled, Score, Scored
 from coinfer.executor.strategies.session import Step, user
 from coinfer.executor.strategies.strategy import Measured, Prompt, Strategy, StrategyOption, Usage
 
@@ -23,7 +24,19 @@ RUNS = 8
 
 
 class _NotRecordedError(Exception):
-    """What is asked for was not sampled."""
+    """What is asked for was not sampled, or not scored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What does not change from run to run: greedy completions by role, scores and lengths by text."""
+
+    prompt: Prompt
+    prompt_tokens: float
+    greedy: Mapping[str, Completion]
+    scores: Mapping[str, tuple[float, ...]] | None
+    tokens: Mapping[str, int]
+    odd: bool = False
 
 
 def replayed(
@@ -33,6 +46,7 @@ def replayed(
     recorded: Mapping[str, Sequence[Completion]],
     *,
     greedy: Mapping[str, Completion] | None = None,
+    scores: Mapping[str, tuple[float, ...]] | None = None,
     right: Callable[[str], bool],
     prompt_tokens: float,
     runs: int = RUNS,
@@ -48,6 +62,8 @@ def replayed(
         Samples of the prompt at its own temperature and length, by role.
     greedy
         Its greedy completion, by role.
+    scores
+        Of the steps of samples, by their texts; absent: nothing was scored.
     right
         Whether a completion's text is right.
     prompt_tokens
@@ -55,8 +71,10 @@ def replayed(
     runs, seed
         Random orders that are tried.
     """
-    if not _asks_for_samples_only(strategy, option, prompt, {*recorded, *(greedy or {})}):
+    if not _asks_for_known_only(strategy, option, prompt, {*recorded, *(greedy or {})}, scored=scores is not None):
         return None
+    tokens = {each.text: each.output_tokens for many in recorded.values() for each in many}
+    known = _Known(prompt=prompt, prompt_tokens=prompt_tokens, greedy=greedy or {}, scores=scores, tokens=tokens)
     random = np.random.default_rng(seed)
     total: defaultdict[str, Usage] = defaultdict(Usage)
     reached = 0
@@ -66,7 +84,7 @@ def replayed(
         try:
             step = next(session)
             while True:
-                step = session.send(_replies(step, prompt, left, greedy or {}, prompt_tokens, total))
+                step = session.send(_replies(step, known, left, total))
         except StopIteration as end:
             reached += end.value.text is not None and right(end.value.text)
         except _NotRecordedError:
@@ -75,23 +93,23 @@ def replayed(
     return Measured(value=reached / runs, usage={role: usage.get(role, Usage()) for role in option.expected})
 
 
-def _asks_for_samples_only(strategy: Strategy, option: StrategyOption, prompt: Prompt, roles: set[str]) -> bool:
-    """Return whether a session does with samples where all differ and are unlikely, as it may do where all agree.
+def _asks_for_known_only(
+    strategy: Strategy, option: StrategyOption, prompt: Prompt, roles: set[str], *, scored: bool
+) -> bool:
+    """Return whether a session does with samples (and scores) where all differ and are unlikely, as with alike ones.
 
     Otherwise an option that asks for more only in such cases would be judged by the prompts where it does not.
     """
     numbers = map(_odd, itertools.count())  # all roles draw from it, so that none agree
     odd = dict.fromkeys(roles, numbers)
+    greedy = {role: _odd(-1 - place) for place, role in enumerate(sorted(roles))}
+    known = _Known(prompt=prompt, prompt_tokens=0.0, greedy=greedy, scores={} if scored else None, tokens={}, odd=True)
     session = strategy.start(prompt, option)
     total: defaultdict[str, Usage] = defaultdict(Usage)
     try:
         step = next(session)
         while True:
-            step = session.send(
-                _replies(
-                    step, prompt, odd, {role: _odd(-1 - place) for place, role in enumerate(sorted(roles))}, 0.0, total
-                )
-            )
+            step = session.send(_replies(step, known, odd, total))
     except StopIteration:
         return True
     except _NotRecordedError:
@@ -103,24 +121,42 @@ def _odd(number: int) -> Completion:
 
 
 def _replies(
-    step: Step,
-    prompt: Prompt,
-    left: Mapping[str, Iterator[Completion]],
-    greedy: Mapping[str, Completion],
-    prompt_tokens: float,
-    total: defaultdict[str, Usage],
+    step: Step, known: _Known, left: Mapping[str, Iterator[Completion]], total: defaultdict[str, Usage]
 ) -> tuple[Reply, ...]:
     replies: list[Reply] = []
     for ask in step.asks:
         if step.enough is not None and replies and step.enough(tuple(replies)):
             replies += [Missing(why="enough")] * (len(step.asks) - len(replies))
             break
-        found = _drawn(ask, prompt, left, greedy)
+        if isinstance(ask, Score):
+            reply, used = _scored(ask, known)
+            replies.append(reply)
+            total[ask.role] = total[ask.role].plus(used)
+            continue
+        found = _drawn(ask, known.prompt, left, known.greedy)
         replies.append(Sampled(completions=found))
         written = float(sum(each.output_tokens for each in found))
         role = ask.role if isinstance(ask, Sample) else ""
-        total[role] = total[role].plus(Usage(calls=len(found), prompt_tokens=prompt_tokens, output_tokens=written))
+        used = Usage(calls=len(found), prompt_tokens=known.prompt_tokens, output_tokens=written)
+        total[role] = total[role].plus(used)
     return tuple(replies)
+
+
+def _scored(ask: Score, known: _Known) -> tuple[Scored, Usage]:
+    """Return the recorded scores of whole samples, and what scoring them takes."""
+    if known.scores is None or ask.role != REWARD or ask.messages != user(known.prompt.text):
+        raise _NotRecordedError
+    if known.odd:
+        return Scored(scores=tuple((0.0,) * len(steps) for steps in ask.answers)), Usage()
+    texts = ["".join(steps) for steps in ask.answers]
+    found = [known.scores.get(text, ()) for text in texts]
+    if any(len(own) != len(steps) for own, steps in zip(found, ask.answers, strict=True)):
+        raise _NotRecordedError
+    read = float(sum(known.tokens[text] for text in texts))
+    count = len(texts)
+    return Scored(scores=tuple(found)), Usage(
+        calls=count, prompt_tokens=known.prompt_tokens * count, output_tokens=read
+    )
 
 
 def _drawn(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from coinfer.executor.budget import Amount
 from coinfer.executor.options import RunOptions
-from coinfer.executor.strategies.ask import Ask, Missing, Reply, Sample, Sampled, role_of
+from coinfer.executor.strategies.ask import Ask, Missing, Reply, Sample, Sampled, Scored, role_of
 from coinfer.executor.strategies.calls import Calls
 from coinfer.executor.strategies.journal import SessionJournal
 from coinfer.executor.strategies.provider import Provider
@@ -164,5 +164,10 @@ class SessionScheduler:
                 group.create_task(self._calls.get(f"{key}/{i}", role, provider, part)) for i, part in enumerate(parts)
             ]
         replies = [task.result() for task in tasks]
+        scored = [reply for reply in replies if isinstance(reply, Scored)]
+        if scored and len(scored) == len(replies):
+            return Scored(scores=tuple(scores for reply in scored for scores in reply.scores))
+        if scored:  # answers without a score cannot be compared with the others
+            return next(reply for reply in replies if not isinstance(reply, Scored))
         completions = [each for reply in replies if isinstance(reply, Sampled) for each in reply.completions]
         return Sampled(completions=tuple(completions)) if completions else replies[0]

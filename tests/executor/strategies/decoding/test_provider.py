@@ -20,8 +20,9 @@ from coinfer.executor.options import RunOptions
 from coinfer.executor.strategies.ask import Decode, Sample, Sampled
 from coinfer.executor.strategies.decode import STRATEGIES, FsGen, Hogwild, Speculative
 from coinfer.executor.strategies.decoding.provider import Decoder, InProcess, in_process
-from coinfer.executor.strategies.endpoints import Endpoints, Opened, RoleEndpoint, opened
+from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
+from coinfer.executor.strategies.opening import Opened, opened
 from coinfer.executor.strategies.provider import TokenPrice
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
 from coinfer.executor.strategies.session import user
