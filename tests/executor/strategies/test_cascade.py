@@ -98,6 +98,8 @@ def test_what_cascades_take_and_are_worth_is_what_their_menu_says() -> None:
 def test_the_chance_to_stay_is_that_of_an_enumeration(answers: tuple[float, ...]) -> None:
     """Over all outcomes of five votes, answers of their own among them, value and escalation are the formula's."""
     prior = replace(PRIOR, answers=answers)
+    settings = [each.settings for each in Cascade().options(prior)]
+    assert all(2 * must_agree(int(each["samples"]), each["threshold"]) > each["samples"] for each in settings)
     own = max(0.0, 1.0 - sum(answers))
     for option in Cascade().options(prior):
         if option.settings["samples"] != 5.0 or option.settings["shown"]:

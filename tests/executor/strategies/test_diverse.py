@@ -148,10 +148,11 @@ def test_each_call_follows_an_approach_of_its_own_and_the_answers_vote() -> None
 def test_given_approaches_are_not_asked_for() -> None:
     """Lines of the prompt are followed in order, cut where they are long, without a call that names them."""
     contents: list[str] = []
-    prompt = asked(approaches=f"Draw it.\n\n  {'z' * 9999}\n")
+    prompt = asked(approaches=f"Draw it.\n\n  zoom {'z' * 9999}\n")
     drive(DivSe().start(prompt, option_of(DivSe(), approaches=3, given=1)), says(["a", "b", "c"], contents))
     assert "Draw it." in contents[0]
-    assert contents[1].count("z") == MOST_APPROACH_TOKENS * CHARACTERS_PER_TOKEN
+    assert f"zoom {'z' * 251}\n" in contents[1]
+    assert len(f"zoom {'z' * 251}") == MOST_APPROACH_TOKENS * CHARACTERS_PER_TOKEN
     assert contents[2] == prompt.text
 
 

@@ -183,9 +183,11 @@ def test_a_verifier_sums_rewards_of_equal_answers_within_a_chain() -> None:
 
 
 def test_between_two_answers_of_a_chain_the_revised_one_counts() -> None:
-    """Ties go to the later answer, in a vote and without a verifier's reply alike."""
+    """Ties go to the later answer, in a vote, without a verifier's reply, and where it likes both alike."""
     for select in (0, 1, 2):
-        assert driven(option_of(chains=1, length=2, select=select), ["old", "new"]).answer.value == "new"
+        for rewards in (None, {"old": 0.5, "new": 0.5}):
+            answer = driven(option_of(chains=1, length=2, select=select), ["old", "new"], rewards).answer
+            assert answer.value == "new"
 
 
 def test_missing_answers_leave_their_chain_as_it_is() -> None:

@@ -17,7 +17,7 @@ from coinfer.executor.strategies.tally import weighted_answer
 
 SPECIALIST = "specialist"
 AGREEMENTS = ((2, 1.0), (3, 0.6), (3, 1.0), (5, 0.6), (5, 0.8), (5, 1.0), (8, 0.75), (8, 1.0))
-"""Samples, and share of them that must agree."""
+"""Samples, and share of them that must agree: more than half."""
 PROBABILITIES = (0.7, 0.8, 0.9, 0.95)
 """Probability per token that one completion must have."""
 MOST_SAMPLES = 1000
@@ -36,8 +36,8 @@ class Cascade:
     Settings: ``samples`` k, ``threshold`` in 0..1, ``shown`` 1 if the specialist reads what was answered, 0
     if only the question. Roles: ``answer``, ``specialist``.
 
-    Value, k > 1 with ``shown`` 0: where the m = ceil(k threshold) that must agree are more than half, answers are
-    exclusive, and :math:`P(B(k, p_0) \ge m) + e s`, with e the chance to escalate, :math:`1 - \sum_a P(B(k, p_a) \ge
+    Value, k > 1 with ``shown`` 0: the m = ceil(k threshold) that must agree are more than half on this menu, so only
+    one answer can: :math:`P(B(k, p_0) \ge m) + e s`, with e the chance to escalate, :math:`1 - \sum_a P(B(k, p_a) \ge
     m)`, p ``Prior.answers`` and s what the specialist's greedy completion is worth; else what was measured, or
     ``None``. Cost: k samples of the prompt, and with the chance e one call of the specialist: P tokens, or with
     ``shown`` P + I + k T. With k = 1, e is
@@ -150,7 +150,7 @@ def _agreed(prior: Prior, count: int, threshold: float) -> tuple[float, float | 
     least = must_agree(count, threshold)
     rate = prior.rate.get(ANSWER)
     answers = prior.answers or (() if rate is None else (rate,))
-    if not answers or 2 * least <= count:
+    if not answers:
         return 0.0, None
     chances = [at_least(least, count, each) for each in answers]
     return min(1.0, sum(chances)), chances[0]

@@ -81,7 +81,7 @@ def _compared(prompt: Prompt, chains: int, programs: int) -> Session:
     words, code = ((reply.completions if isinstance(reply, Sampled) else ()) for reply in (yield Step(asks=asks)))
     ran = yield from _ran(prompt, code)
     computed = {prompt.answer_of(each.text) for each in ran}
-    kept = [each for each in words if prompt.answer_of(each.text) in computed - {None}]
+    kept = [each for each in words if prompt.answer_of(each.text) in computed]
     agreed = {prompt.answer_of(each.text) for each in kept}
     # Chains come first, so that their words are handed out for an answer that both have.
     counted = [*kept, *(each for each in ran if prompt.answer_of(each.text) in agreed)] if kept else [*words, *ran]
