@@ -22,7 +22,7 @@ from coinfer.executor.strategies.decode import (
 from coinfer.executor.strategies.decoding.costs import at_most, drafted
 from coinfer.executor.strategies.menu import Stratum, menu
 from coinfer.executor.strategies.single import Single
-from coinfer.executor.strategies.strategy import Need, Prior, Strategy, StrategyOption
+from coinfer.executor.strategies.strategy import Measured, Need, Prior, Strategy, StrategyOption, Usage
 from coinfer.testing.strategies import MARK, check_contract, drive, question, simulated_usage
 
 SHARES = {
@@ -67,6 +67,8 @@ def test_rounds_far_from_the_end_are_those_of_the_closed_form() -> None:
         assert 100 / (longer - long) == pytest.approx((1 - acceptance ** (drafts + 1)) / (1 - acceptance), rel=1e-6)
     target, draft = drafted(1.0, 3, prompt=9, tokens=40)
     assert (target.computed, target.read, draft.computed, draft.read) == (10, 9 + 30, 30, 9 + 9)
+    target, draft = drafted(1.0, 8, prompt=9, tokens=3)  # nothing is drafted behind the end
+    assert (target.computed, target.read, draft.computed, draft.read) == (1, 12, 3, 9)
     target, draft = drafted(0.0, 3, prompt=9, tokens=40)
     assert (target.computed, draft.computed, draft.read) == (40, 120, 9)
 
@@ -88,6 +90,16 @@ def test_a_pass_takes_the_time_that_was_measured_of_its_model() -> None:
         assert (option.latency_s < alone) is sooner
     assert Hogwild().options(PRIOR)[2].latency_s == pytest.approx(alone)
     assert Speculative().options(replace(fast, output_s=None))[0].latency_s is None
+
+
+def test_what_was_tried_of_speculation_stands_before_the_formula() -> None:
+    """A trial tells how many drafts were accepted: its usage is expected, the value stays the target's."""
+    name = Speculative().options(PRIOR)[1].name
+    usage = {"answer": Usage(calls=1, prompt_tokens=50, output_tokens=8), "draft": Usage(output_tokens=32)}
+    tried = Speculative().options(replace(PRIOR, measured={name: Measured(value=0.1, usage=usage)}))
+    assert tried[1].expected == usage
+    assert tried[1].value == 0.6
+    assert tried[0] == Speculative().options(PRIOR)[0]
 
 
 def option_of(strategy: Strategy, **settings: float) -> StrategyOption:

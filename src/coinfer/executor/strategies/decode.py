@@ -9,6 +9,7 @@ are its output tokens. Latencies take a pass of each model for as long as ``Prio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from coinfer.executor.strategies.ask import ANSWER, Decode, Sampled
 from coinfer.executor.strategies.decoding.costs import Taken, at_most, check, drafted, stepped_in
@@ -129,7 +130,8 @@ class Speculative:
     Roles: ``answer`` (the target), ``draft``. Settings: ``drafts`` of a round. Value: that of the target's greedy
     completion. Cost: as many passes of the target as rounds, each reading its drafts, by the chance that a draft is
     accepted (``Prior.extra["draft_acceptance"]``; 0 where that was not measured):
-    :func:`coinfer.executor.strategies.decoding.costs.drafted`. The answer's details tell the rounds.
+    :func:`coinfer.executor.strategies.decoding.costs.drafted`; or what it took when it was tried. The answer's details
+    tell the rounds.
 
     Notes
     -----
@@ -146,7 +148,9 @@ class Speculative:
         found = []
         for drafts in (2, 4, 8):
             taken = drafted(chance, drafts, prompt=prior.prompt_tokens, tokens=prior.output_tokens)
-            found.append(_option(self.name, self.roles, {"drafts": float(drafts)}, prior, taken, value=value))
+            option = _option(self.name, self.roles, {"drafts": float(drafts)}, prior, taken, value=value)
+            tried = prior.measured.get(option.name)
+            found.append(option if tried is None else replace(option, expected={**option.expected, **tried.usage}))
         return tuple(found)
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:

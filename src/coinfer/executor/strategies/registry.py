@@ -31,6 +31,7 @@ MODULES = (
     "adviser",
     "programs_of_thought",
     "decode",
+    "early_cut",
 )
 """Modules of this package with a tuple ``STRATEGIES``."""
 

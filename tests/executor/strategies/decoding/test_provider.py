@@ -84,7 +84,12 @@ def test_every_method_runs_from_a_file_of_endpoints_and_resumes(tmp_path: Path) 
         scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=RunOptions())
         answers = await scheduler.run(work)
         lines = [line for line in journal.replies.values() if isinstance(line.reply, Sampled)]
+        asks = {item.prompt.id: next(item.strategy.start(item.prompt, item.option)).asks[0] for item in work}
         for line in lines:
+            worst = reached.providers["decoder"].worst(asks[line.key.rsplit("/", 3)[0]])
+            assert line.charged.tokens <= worst.tokens
+            assert line.charged.prompt_tokens <= worst.prompt_tokens
+            assert line.charged.usd <= worst.usd
             assert isinstance(line.reply, Sampled)
             taken = line.reply.metered
             assert line.charged.tokens == sum(each.output_tokens for each in taken.values())
