@@ -78,9 +78,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"coinfer {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
     for verb in VERBS:
-        name = (
-            verb.__name__.rpartition(".")[2].removesuffix("_").replace("_", "-")
-        )  # import_: the bare word is Python's own
+        # import_: the bare word is Python's own
+        name = verb.__name__.rpartition(".")[2].removesuffix("_").replace("_", "-")
         summary = (verb.__doc__ or "").splitlines()[0].rstrip(".")
         sub = verbs.add_parser(name, help=summary, description=verb.__doc__)
         sub.add_argument("--json", action="store_true", help="print one JSON object for machines")

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from coinfer.executor.backends.base import Completion
-from coinfer.executor.strategies.ask import ANSWER
+from coinfer.executor.strategies.ask import ANSWER, REWARD
+from coinfer.executor.strategies.beam import Beam
 from coinfer.executor.strategies.confidence import OneSampleGate, PerplexitySelection, mean_logprob
 from coinfer.executor.strategies.discussion import Discussion
 from coinfer.executor.strategies.menu import Stratum, menu
 from coinfer.executor.strategies.panel import MixtureOfAgents
 from coinfer.executor.strategies.replayed import replayed
+from coinfer.executor.strategies.reward import WeightedBestOf
 from coinfer.executor.strategies.single import Single
 from coinfer.executor.strategies.strategy import Measured, Prior, StrategyOption, Usage
 from coinfer.testing.strategies import answer_of, question
@@ -124,3 +126,38 @@ def test_what_was_measured_stands_in_the_menu_only_where_nothing_else_is_known()
     assert made.menus.value.array.tolist() == [[0.5, 0.7]]  # type: ignore[union-attr]
     tokens = made.menus.cost[0].amount.array  # type: ignore[union-attr]
     assert tokens.tolist() == [[8.0, 11.0]]
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_recorded_scores_stand_for_a_reward_model(count: int) -> None:
+    """Rewards summed by answer are right as often as over all subsets, and each sample is read once with the prompt."""
+    scores = {each.text: (0.1 * i + 0.2,) for i, each in enumerate(SAMPLES)}
+
+    def decided(some: tuple[Completion, ...]) -> bool:
+        sums: dict[str, float] = {}
+        for each in some:
+            answer = answer_of(each.text) or ""
+            sums[answer] = sums.get(answer, 0.0) + scores[each.text][0]
+        return max(sums, key=lambda answer: sums[answer]) == "0"
+
+    usage = {ANSWER: Usage(), REWARD: Usage()}
+    settings = {"samples": float(count), "aggregate": 0.0}
+    option = StrategyOption(strategy="weighted_best_of", settings=settings, value=None, expected=usage, worst=usage)
+    recorded, known = {ANSWER: SAMPLES}, {"right": right, "prompt_tokens": 30.0, "runs": 4000}
+    found = replayed(WeightedBestOf(), option, PROMPT, recorded, scores=scores, **known)  # type: ignore[arg-type]
+    assert found is not None
+    value = np.mean([decided(each) for each in combinations(SAMPLES, count)])
+    assert found.value == pytest.approx(value, abs=4.0 * 0.5 / 4000**0.5)
+    used = found.usage[REWARD]
+    assert (used.calls, used.prompt_tokens) == (count, 30.0 * count)
+    assert used.output_tokens == pytest.approx(found.usage[ANSWER].output_tokens, rel=0.03)
+    assert replayed(WeightedBestOf(), option, PROMPT, recorded, **known) is None  # type: ignore[arg-type]
+
+
+def test_prefixes_that_were_not_scored_are_not_guessed() -> None:
+    """A search that scores the beginnings of answers has no value from the scores of whole samples."""
+    scores = {each.text: (0.5,) for each in SAMPLES}
+    usage = {ANSWER: Usage(), REWARD: Usage()}
+    settings = {"candidates": 4.0, "width": 2.0}
+    option = StrategyOption(strategy="beam", settings=settings, value=None, expected=usage, worst=usage)
+    assert replayed(Beam(), option, PROMPT, {ANSWER: SAMPLES}, scores=scores, right=right, prompt_tokens=1.0) is None

@@ -35,7 +35,7 @@ class _Known:
     prompt_tokens: float
     greedy: Mapping[str, Completion]
     scores: Mapping[str, tuple[float, ...]] | None
-    tokens: Mapping[str, int]
+    tokens: Mapping[str, float]
     odd: bool = False
 
 
@@ -73,7 +73,10 @@ def replayed(
     """
     if not _asks_for_known_only(strategy, option, prompt, {*recorded, *(greedy or {})}, scored=scores is not None):
         return None
-    tokens = {each.text: each.output_tokens for many in recorded.values() for each in many}
+    lengths: defaultdict[str, list[int]] = defaultdict(list)
+    for each in itertools.chain.from_iterable(recorded.values()):
+        lengths[each.text].append(each.output_tokens)
+    tokens = {text: sum(own) / len(own) for text, own in lengths.items()}
     known = _Known(prompt=prompt, prompt_tokens=prompt_tokens, greedy=greedy or {}, scores=scores, tokens=tokens)
     random = np.random.default_rng(seed)
     total: defaultdict[str, Usage] = defaultdict(Usage)
@@ -152,7 +155,7 @@ def _scored(ask: Score, known: _Known) -> tuple[Scored, Usage]:
     found = [known.scores.get(text, ()) for text in texts]
     if any(len(own) != len(steps) for own, steps in zip(found, ask.answers, strict=True)):
         raise _NotRecordedError
-    read = float(sum(known.tokens[text] for text in texts))
+    read = sum(known.tokens[text] for text in texts)
     count = len(texts)
     return Scored(scores=tuple(found)), Usage(
         calls=count, prompt_tokens=known.prompt_tokens * count, output_tokens=read

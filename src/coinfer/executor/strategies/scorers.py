@@ -33,7 +33,8 @@ JUDGED = (
 )
 LETTER = "\nReply with one letter and nothing else: A if it is right, B if it is wrong.\nLetter: "
 NUMBER = "\nReply with one number from 0 to 1 and nothing else: the chance that it is right.\nChance: "
-_NUMBER = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,12})?|\.\d{1,12})\s{0,2}(%?)")
+_NUMBER = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?|\.\d+)(?!\w)\s{0,2}(%?)")
+_READ_CHARACTERS = 200
 
 
 class Verifier:
@@ -228,7 +229,7 @@ def grade_of(text: str) -> float | None:
     >>> grade_of("Chance: 0.85."), grade_of("85 %"), grade_of("7 of 10"), grade_of("right")
     (0.85, 0.85, None, None)
     """
-    found = _NUMBER.search(text)
+    found = _NUMBER.search(text[:_READ_CHARACTERS])
     if found is None:
         return None
     value = float(found[1]) / (100.0 if found[2] else 1.0)
