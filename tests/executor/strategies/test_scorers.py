@@ -20,8 +20,9 @@ from coinfer.executor.backends.base import (
 from coinfer.executor.backends.scoring import Address, ScoringBackend
 from coinfer.executor.options import RunOptions
 from coinfer.executor.strategies.ask import Score, Scored
-from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint, opened
+from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
+from coinfer.executor.strategies.opening import opened
 from coinfer.executor.strategies.provider import Provider, Served, TokenPrice
 from coinfer.executor.strategies.scorers import RewardModel
 from coinfer.executor.strategies.session import user
