@@ -15,8 +15,9 @@ from coinfer.executor.backends.base import Completion
 from coinfer.executor.options import RunOptions
 from coinfer.executor.strategies.ask import Ask, Missing, Reply, Sample, Sampled
 from coinfer.executor.strategies.early_cut import EarlyCut, lowest_mean
-from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint, opened
+from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint
 from coinfer.executor.strategies.journal import ReplyLine, SessionJournal, SessionsHeader
+from coinfer.executor.strategies.opening import opened
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
 from coinfer.executor.strategies.session import Answer
 from coinfer.executor.strategies.strategy import CHARACTERS_PER_TOKEN, Prior, Prompt, Usage
