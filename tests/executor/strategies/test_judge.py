@@ -16,11 +16,10 @@ from coinfer.executor.options import RunOptions
 from coinfer.executor.strategies.ask import Sample, Score, Scored
 from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
 from coinfer.executor.strategies.provider import LanguageModel, PaidError, Provider, Served, TokenPrice
-from coinfer.executor.strategies.registry import option_to_run, strategy_named
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
 from coinfer.executor.strategies.scorers import Judge, grade_of
-from coinfer.executor.strategies.session import user
-from coinfer.executor.strategies.strategy import Prompt
+from coinfer.executor.strategies.session import Answer, Session, Step, user
+from coinfer.executor.strategies.strategy import Prior, Prompt, StrategyOption
 
 ASK = Score(messages=user("Is it?"), answers=(("good\n\n", "good"), ("bad",)))
 PRICE = TokenPrice(prompt_usd=1e-3, output_usd=1e-2)
@@ -118,22 +117,36 @@ def test_who_scores_takes_nothing_else() -> None:
             asked.worst(ask)
 
 
-def test_answers_are_compared_only_where_all_were_judged(tmp_path: Path) -> None:
-    """A judge that fails for one answer leaves the session unscored; one that grades all decides."""
+class Asking:
+    """Has two answers scored, and tells what came back."""
 
-    def answered(*replies: tuple[str, float]) -> str | None:
-        asked, _ = judge(*replies, letters=False)
-        writer = LanguageModel(Grading(("bad", 1.0), ("good", 1.0)), several=False)  # type: ignore[arg-type]
-        option = option_to_run("reward_best_of", {"samples": 2.0, "aggregate": 0.0})
-        work = Work(
-            prompt=Prompt(id="q", text="?", max_tokens=4), strategy=strategy_named(option.strategy), option=option
-        )
-        path = tmp_path / f"journal-{len(replies)}"
-        with SessionJournal(path, SessionsHeader(work_sha256="0", seed=0)) as journal:
-            run = SessionScheduler(
-                providers={"answer": writer, "reward": asked}, journal=journal, options=RunOptions(concurrency=1)
-            )
-            return asyncio.run(run.run([work]))["q"].text
+    name = "asking"
 
-    assert answered(("0.1", 1.0), ("0.9", 1.0)) == "good"
-    assert answered(("0.1", 1.0), ("no", 1.0), ("no", 1.0)) == "bad"
+    def options(self, prior: Prior) -> tuple[StrategyOption, ...]:
+        """Return none."""
+        return ()
+
+    def start(self, prompt: Prompt, option: StrategyOption) -> Session:
+        """Ask once."""
+        (reply,) = yield Step(asks=(Score(messages=user(prompt.text), answers=(("bad",), ("good",))),))
+        return Answer(text=f"{reply.scores}" if isinstance(reply, Scored) else "missing")
+
+
+@pytest.mark.parametrize(
+    ("replies", "told"),
+    [
+        ((("0.1", 1.0), ("0.9", 1.0)), "((0.1,), (0.9,))"),
+        ((("0.1", 1.0), ("no", 1.0)), "missing"),
+        ((("no", 1.0), ("0.9", 1.0)), "missing"),
+    ],
+)
+def test_answers_are_compared_only_where_all_were_judged(
+    tmp_path: Path, replies: tuple[tuple[str, float], ...], told: str
+) -> None:
+    """Grades of all answers are one reply, in their order; where one has none, the reply is missing."""
+    asked, _ = judge(*replies, letters=False)
+    option = StrategyOption(strategy="asking", settings={}, value=None, expected={}, worst={})
+    work = Work(prompt=Prompt(id="q", text="?", max_tokens=4), strategy=Asking(), option=option)
+    with SessionJournal(tmp_path / "journal", SessionsHeader(work_sha256="0", seed=0)) as journal:
+        run = SessionScheduler(providers={"reward": asked}, journal=journal, options=RunOptions(concurrency=1))
+        assert asyncio.run(run.run([work]))["q"].text == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,14 @@ def test_one_reading_scores_every_step_as_a_reading_of_its_own(trained: tuple[Tr
             ((*_, alone),) = verifier.chances([(question, ("".join(steps[: i + 1]),))])
             assert alone == pytest.approx(score, abs=1e-5)
             assert 0.0 < score < 1.0
+
+
+def test_log_odds_are_divided_by_the_temperature(trained: tuple[TrainedVerifier, VerifierReport]) -> None:
+    """At twice the temperature the log-odds of every score are half as far from nought."""
+    verifier, _ = trained
+    cool = np.concatenate(verifier.chances(ASKED))
+    warm = np.concatenate(replace(verifier, temperature=2.0 * verifier.temperature).chances(ASKED))
+    assert np.log(warm / (1.0 - warm)) == pytest.approx(np.log(cool / (1.0 - cool)) / 2.0, abs=1e-4)
 
 
 def test_steps_with_labels_are_learnt() -> None:
