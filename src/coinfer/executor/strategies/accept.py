@@ -9,7 +9,7 @@ import numpy as np
 
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.checkers.programs import program_of
-from coinfer.executor.strategies.agents import whole
+from coinfer.executor.strategies.agents import MOST_SAMPLES, number, whole
 from coinfer.executor.strategies.ask import ANSWER, REWARD, SANDBOX, Ran, Reply, RunProgram, Score, Scored
 from coinfer.executor.strategies.reward import steps_of
 from coinfer.executor.strategies.session import Answer, Session, Step, sampled, user
@@ -20,7 +20,6 @@ TESTS = "tests"
 SIZES = ((2, 1), (4, 1), (8, 1), (8, 4), (16, 4), (32, 8))
 """Most samples, and how many are drawn at once."""
 THRESHOLDS = (0.5, 0.8)
-MOST_SAMPLES = 1000
 RUNS = 4000
 
 
@@ -134,7 +133,7 @@ class AcceptedBestOf:
         """Sample a batch, score it, go on where none is good enough."""
         most = whole(option.settings, "samples", 1, MOST_SAMPLES)
         batch = whole(option.settings, "batch", 1, MOST_SAMPLES)
-        threshold = option.settings.get("threshold", THRESHOLDS[0])
+        threshold = number(option.settings, "threshold", -1e300, 1e300)
         best: tuple[float, Completion] | None = None
         for start in range(0, most, batch):
             found = yield from sampled(

@@ -25,6 +25,7 @@ from coinfer.executor.strategies.tally import weighted_answer
 from coinfer.models.budget.curves.majority import majority
 
 MOST_AGENTS = 9
+MOST_SAMPLES = 1000
 MOST_ROUNDS = 9
 OPEN, CLOSE = "<<<", ">>>"
 _SCALE = 1e9  # curves.majority wants whole weights
@@ -70,6 +71,20 @@ def whole(settings: Mapping[str, float], name: str, least: int, most: int) -> in
     if not (least <= found <= most and found == int(found)):
         raise RequestError(f"settings.{name}", expected=f"a whole number from {least} to {most}", found=found)
     return int(found)
+
+
+def number(settings: Mapping[str, float], name: str, least: float, most: float) -> float:
+    """Return a setting.
+
+    Raises
+    ------
+    RequestError
+        If it is absent, no number, or outside ``least``..``most``.
+    """
+    found = settings.get(name, math.nan)
+    if not least <= found <= most:
+        raise RequestError(f"settings.{name}", expected=f"a number from {least:g} to {most:g}", found=found)
+    return found
 
 
 def agreed(answers: Sequence[str | None]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from coinfer.errors import RequestError
+from coinfer.executor.strategies.agents import MOST_SAMPLES, whole
 from coinfer.executor.strategies.ask import ANSWER, REWARD
 from coinfer.executor.strategies.session import Session
 from coinfer.executor.strategies.stepwise import Allowance, Path, Paths, StepRule, Writer, chosen_answer, shares
@@ -121,10 +122,13 @@ class DiverseTrees(Beam):
 
 def _numbers(settings: Mapping[str, float]) -> _Numbers:
     """Read settings, or raise RequestError."""
-    n, m, k = (int(settings.get(name, 0)) for name in ("candidates", "width", "lookahead"))
-    if not 1 <= m <= n or k < 0:
+    n, m = (whole(settings, name, 1, MOST_SAMPLES) for name in ("candidates", "width"))
+    k = whole({"lookahead": 0.0, **settings}, "lookahead", 0, MOST_SAMPLES)
+    if m > n:
         raise RequestError("settings", expected="candidates from the width up, width from 1", found=(n, m, k))
-    return _Numbers(candidates=n, width=m, lookahead=k, weighted=bool(settings.get("weighted", 1.0)))
+    return _Numbers(
+        candidates=n, width=m, lookahead=k, weighted=bool(whole({"weighted": 1.0, **settings}, "weighted", 0, 1))
+    )
 
 
 @dataclass(slots=True, kw_only=True)

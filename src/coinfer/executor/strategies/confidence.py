@@ -8,6 +8,7 @@ from collections.abc import Generator
 import numpy as np
 
 from coinfer.executor.backends.base import Completion
+from coinfer.executor.strategies.agents import MOST_SAMPLES, number, whole
 from coinfer.executor.strategies.ask import ANSWER, Reply
 from coinfer.executor.strategies.session import Answer, Session, Step, sampled, user
 from coinfer.executor.strategies.strategy import Need, Prior, Prompt, Strategy, StrategyOption, Usage
@@ -40,7 +41,7 @@ class PerplexitySelection:
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
         """Sample, and take the likeliest."""
-        found = yield from _sampled(prompt, int(option.settings["samples"]))
+        found = yield from _sampled(prompt, whole(option.settings, "samples", 1, MOST_SAMPLES))
         if not found:
             return Answer(text=None)
         best = max(found, key=mean_logprob)
@@ -61,7 +62,7 @@ class ProbabilityVote:
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
         """Sample, and weigh."""
-        found = yield from _sampled(prompt, int(option.settings["samples"]))
+        found = yield from _sampled(prompt, whole(option.settings, "samples", 1, MOST_SAMPLES))
         return weighted_answer(prompt, [(each, math.exp(mean_logprob(each))) for each in found])
 
 
@@ -84,11 +85,11 @@ class PerplexityConsistency:
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
         """Sample, prune, and sum."""
-        found = yield from _sampled(prompt, int(option.settings["samples"]))
+        found = yield from _sampled(prompt, whole(option.settings, "samples", 1, MOST_SAMPLES))
         distinct = list({each.text: each for each in found}.values())
         weights = np.array([math.exp(mean_logprob(each)) for each in distinct])
         kept = list(zip(distinct, weights.tolist(), strict=True))
-        if option.settings["prune"] and len(kept) > 1:
+        if whole(option.settings, "prune", 0, 1) and len(kept) > 1:
             dropped = low_component(weights) & (weights < weights.mean())
             kept = [pair for pair, gone in zip(kept, dropped.tolist(), strict=True) if not gone]
         return weighted_answer(prompt, kept, details={"paths": float(len(distinct)), "kept": float(len(kept))})
@@ -128,10 +129,10 @@ class OneSampleGate:
         """Sample once, look, and maybe go on."""
         first = yield from _sampled(prompt, 1)
         surprise = -mean_logprob(first[0]) if first else math.inf
-        if surprise <= option.settings["threshold"]:
+        if surprise <= number(option.settings, "threshold", 0.0, math.inf):
             value = prompt.answer_of(first[0].text)
             return Answer(text=first[0].text, value=value, confidence=math.exp(-surprise), details={"nll": surprise})
-        rest = yield from _sampled(prompt, int(option.settings["samples"]))
+        rest = yield from _sampled(prompt, whole(option.settings, "samples", 1, MOST_SAMPLES))
         seen = {} if math.isinf(surprise) else {"nll": surprise}
         return weighted_answer(prompt, [(each, 1.0) for each in (*first, *rest)], details=seen)
 

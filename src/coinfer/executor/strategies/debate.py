@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coinfer.executor.backends.base import Completion
-from coinfer.executor.strategies.agents import MOST_ROUNDS, Turn, planned, quoted, vote, whole
+from coinfer.executor.strategies.agents import MOST_ROUNDS, Turn, number, planned, quoted, vote, whole
 from coinfer.executor.strategies.judged import JUDGE
 from coinfer.executor.strategies.session import Answer, Part, Session, sampled, user
 from coinfer.executor.strategies.strategy import Prior, Prompt, Strategy, StrategyOption
@@ -59,7 +59,7 @@ class Debate:
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
         """Open, argue, judge."""
         rounds = whole(option.settings, "rounds", 0, MOST_ROUNDS)
-        first, last = (min(max(option.settings.get(name, 0.5), 0.0), 1.0) for name in ("first", "last"))
+        first, last = (number(option.settings, name, 0.0, 1.0) for name in ("first", "last"))
         return _debated(prompt, contentiousness(first, last, rounds))
 
 

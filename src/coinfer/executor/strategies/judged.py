@@ -6,7 +6,7 @@ import math
 import re
 
 from coinfer.executor.backends.base import Completion
-from coinfer.executor.strategies.agents import MOST_AGENTS, Turn, agent_roles, planned, quoted, whole
+from coinfer.executor.strategies.agents import MOST_AGENTS, Turn, agent_roles, number, planned, quoted, whole
 from coinfer.executor.strategies.ask import ANSWER
 from coinfer.executor.strategies.session import Answer, Session, sampled, user
 from coinfer.executor.strategies.strategy import Prior, Prompt, Strategy, StrategyOption, Usage
@@ -109,8 +109,8 @@ class TopTwoVote:
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
         """Ask one voter after the other."""
         voters = whole(option.settings, "voters", 1, MOST_AGENTS)
-        weights = [option.settings.get(f"weight {i}", 1.0) for i in range(1, voters + 1)]
-        least = log_odds(option.settings.get("threshold", 0.9))
+        weights = [number(option.settings, f"weight {i}", -100.0, 100.0) for i in range(1, voters + 1)]
+        least = log_odds(number(option.settings, "threshold", 0.0, 1.0))
         found: list[tuple[Completion, float]] = []
         for place in _order(weights):
             role = agent_roles(voters)[place]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coinfer.errors import RequestError
+from coinfer.executor.strategies.agents import MOST_SAMPLES, whole
 from coinfer.executor.strategies.ask import ANSWER, REWARD, Reply
 from coinfer.executor.strategies.session import Session, Step
 from coinfer.executor.strategies.stepwise import Allowance, Path, StepRule, Writer, chosen_answer, shares
@@ -124,17 +125,17 @@ class ParticleGibbs(ParticleFilter):
 
 def _numbers(settings: Mapping[str, float]) -> _Numbers:
     """Read settings, or raise RequestError."""
-    n, t, r = (
-        int(settings.get(name, least)) for name, least in (("particles", 0), ("iterations", 1), ("references", 1))
-    )
-    if n < 1 or t < 1 or r < 0 or (t > 1 and n // t <= r):
+    given = {"iterations": 1.0, "references": 1.0, "systematic": 1.0, "vote": 1.0, **settings}
+    n, t = (whole(given, name, 1, MOST_SAMPLES) for name in ("particles", "iterations"))
+    r = whole(given, "references", 0, MOST_SAMPLES)
+    if t > 1 and n // t <= r:
         raise RequestError("settings", expected="more particles in each iteration than references", found=(n, t, r))
     return _Numbers(
         particles=n,
         iterations=t,
         references=r,
-        systematic=bool(settings.get("systematic", 1.0)),
-        vote=bool(settings.get("vote", 1.0)),
+        systematic=bool(whole(given, "systematic", 0, 1)),
+        vote=bool(whole(given, "vote", 0, 1)),
     )
 
 

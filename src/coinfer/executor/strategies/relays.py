@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from coinfer.errors import RequestError
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.strategies.agents import (
     MOST_AGENTS,
@@ -15,6 +14,7 @@ from coinfer.executor.strategies.agents import (
     agreed,
     agreement,
     label,
+    number,
     planned,
     quoted,
     vote,
@@ -133,9 +133,7 @@ class ChainOfAgents:
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
         """Read segment by segment, then answer."""
-        size = option.settings.get("segment_tokens", 0.0)
-        if not 1.0 <= size < float("inf"):
-            raise RequestError("settings.segment_tokens", expected="a number of tokens, at least 1", found=size)
+        size = number(option.settings, "segment_tokens", 1.0, 1e9)
         found: Completion | None = None
         for piece in segments(prompt.extra.get(DOCUMENT, ""), size)[: 2 * MOST_SEGMENTS]:
             held = quoted("Found so far", found.text, prompt.max_tokens) if found is not None else ""

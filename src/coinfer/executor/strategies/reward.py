@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator
 
 from coinfer.executor.backends.base import Completion
+from coinfer.executor.strategies.agents import MOST_SAMPLES, whole
 from coinfer.executor.strategies.ask import ANSWER, REWARD, Reply, Score, Scored
 from coinfer.executor.strategies.session import Answer, Session, Step, sampled, user
 from coinfer.executor.strategies.strategy import Need, Prior, Prompt, Strategy, StrategyOption, Usage
@@ -121,7 +122,7 @@ def _scored(prompt: Prompt, option: StrategyOption) -> Scoring:
     found = yield from sampled(
         user(prompt.text),
         max_tokens=prompt.max_tokens,
-        count=int(option.settings["samples"]),
+        count=whole(option.settings, "samples", 1, MOST_SAMPLES),
         temperature=prompt.temperature,
     )
     there = [each for each in found if each is not None]
@@ -131,7 +132,7 @@ def _scored(prompt: Prompt, option: StrategyOption) -> Scoring:
     (reply,) = yield Step(asks=(ask,))
     if not isinstance(reply, Scored) or len(reply.scores) != len(there):
         return tuple((each, 0.0) for each in there)
-    aggregate = option.settings["aggregate"]
+    aggregate = float(whole({"aggregate": 0.0, **option.settings}, "aggregate", 0, 2))
     return tuple((each, aggregated(scores, aggregate)) for each, scores in zip(there, reply.scores, strict=True))
 
 

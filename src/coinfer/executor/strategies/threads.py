@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from coinfer.errors import RequestError
+from coinfer.executor.strategies.agents import MOST_SAMPLES, whole
 from coinfer.executor.strategies.ask import ANSWER, Reply, Sample, Sampled
 from coinfer.executor.strategies.session import Answer, Session, Step, user
 from coinfer.executor.strategies.strategy import Prior, Prompt, Strategy, StrategyOption, Usage, estimated_tokens
@@ -80,9 +80,8 @@ class Threads:
 
 def _limits(settings: Mapping[str, float], max_tokens: int) -> _Limits:
     """Read settings, or raise RequestError."""
-    children, spawns, tokens = (int(settings.get(name, 0)) for name in ("children", "spawns", "child_tokens"))
-    if children < 1 or spawns < 1 or tokens < 0:
-        raise RequestError("settings", expected="at least one child and one spawn", found=(children, spawns, tokens))
+    children, spawns = (whole(settings, name, 1, MOST_SAMPLES) for name in ("children", "spawns"))
+    tokens = whole({"child_tokens": 0.0, **settings}, "child_tokens", 0, 10**9)
     return _Limits(children=children, spawns=spawns, child_tokens=min(tokens or max_tokens, max_tokens))
 
 

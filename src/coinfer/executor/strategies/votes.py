@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from coinfer.executor.backends.base import Completion
-from coinfer.executor.strategies.agents import vote_value, whole
+from coinfer.executor.strategies.agents import MOST_SAMPLES, number, vote_value, whole
 from coinfer.executor.strategies.ask import ANSWER
 from coinfer.executor.strategies.session import Answer, Session, sampled, user
 from coinfer.executor.strategies.stops import Rule, Sure, Window, gain_per_vote, needed
@@ -23,7 +23,6 @@ WINDOWS = ((16, 3), (16, 4), (32, 4), (40, 4), (40, 5))
 """Most samples, and window."""
 SURE = ((16, 0.9), (16, 0.95), (40, 0.9), (40, 0.95), (40, 0.99))
 """Most samples, and chance."""
-MOST_SAMPLES = 1000
 RUNS, RUNS_DIRICHLET = 5000, 1000
 """Votes that are simulated for what a stopping rule takes and is worth."""
 
@@ -124,7 +123,7 @@ class AdaptiveConsistency:
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
         """Sample until the leader is clear."""
-        threshold = option.settings.get("threshold", 0.95)
+        threshold = number(option.settings, "threshold", 0.0, 1.0)
         rule = Sure(min(max(threshold, 0.5), 1.0 - 1e-9), bool(whole(option.settings, "dirichlet", 0, 1)))
         return _stopped(prompt, whole(option.settings, "samples", 1, MOST_SAMPLES), rule)
 
