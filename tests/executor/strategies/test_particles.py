@@ -143,7 +143,7 @@ def test_particle_gibbs_goes_on_from_a_reference_of_the_iteration_before_at_no_c
 def test_settings_that_leave_no_particle_to_write_are_refused_in_a_sentence() -> None:
     """As many references as particles in an iteration is an error, and so is no particle."""
     for settings in ({"particles": 4.0, "iterations": 4.0, "references": 1.0}, {"particles": 0.0}):
-        with pytest.raises(RequestError, match="references|particles"):
+        with pytest.raises(RequestError, match=r"references|particles"):
             ParticleGibbs().start(ASKED, option_of(ParticleGibbs(), **settings))
 
 
