@@ -43,6 +43,7 @@ def test_tried_options_are_on_the_menu_with_what_they_took(folder: Path, capsys:
     assert pilot(folder) == 0
     plain = json.loads(capsys.readouterr().out)
     assert not any(name.startswith("discussion") for name in plain["options"])
+    assert sum(name.startswith("top_two_vote (voters 2") for name in plain["options"]) == 1
     assert pilot(folder, "--try", DISCUSSION, "--try", "judged_best_of") == 0
     made = json.loads(capsys.readouterr().out)
     assert [name for name in made["options"] if name.startswith("discussion")] == [DISCUSSION]

@@ -216,7 +216,9 @@ def _generate(loaded: LoadedModel, request: CompletionRequest, chat: bool, stop:
 def _encode(loaded: LoadedModel, request: CompletionRequest, chat: bool) -> Any:
     """Return the tokens of a prompt with the beginning of its reply, ``(1, tokens)``, on the model's device."""
     if not chat:
-        ids = loaded.tokenizer(plain_text(request), return_tensors="pt", return_token_type_ids=False)["input_ids"]
+        ids = loaded.tokenizer(plain_text(request), return_tensors="pt", return_token_type_ids=False, verbose=False)[
+            "input_ids"
+        ]
     elif loaded.tokenizer.chat_template is None:
         raise EndpointError(f"{loaded.name}: the model has no chat template; use chat: false")
     else:

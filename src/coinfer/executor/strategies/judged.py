@@ -85,8 +85,10 @@ class TopTwoVote:
     Of the two plausible answers of a task a voter of rate r gives the right one with the chance r, so its vote weighs
     :math:`\log\frac{r}{1-r}`, and the leader is right with the chance :math:`1 / (1 + e^{-g})`, g being the gap of the
     two weights. The most reliable is asked first. Settings: ``voters`` (roles ``agent 1`` ...), ``threshold``,
-    ``weight 1`` ... of each. Value and cost: exact over the votes right and wrong, from ``Prior.rate`` (no option where
-    a voter's is not known), as if all wrong votes were for one answer; voters that differ in errors do better.
+    ``weight 1`` ... of each. The weights are from
+    ``Prior.extra["reliability ROLE"]``, a voter's rate over all prompts, or else its rate on this one. Value and cost:
+    exact over the votes right and wrong, from ``Prior.rate`` (no option where a voter's is not known), as if all wrong
+    votes were for one answer; voters that differ in errors do better.
 
     Notes
     -----
@@ -102,7 +104,9 @@ class TopTwoVote:
             rates = [prior.rate.get(role) for role in agent_roles(voters)]
             if any(rate is None for rate in rates):
                 continue
-            weights = [log_odds(rate) for rate in rates if rate is not None]
+            known = [prior.extra.get(reliability_name(role)) for role in agent_roles(voters)]
+            reliable = [rate if overall is None else overall for rate, overall in zip(rates, known, strict=True)]
+            weights = [round(log_odds(rate), 2) for rate in reliable if rate is not None]
             found.append(_top_two_option(self.name, prior, [rate or 0.0 for rate in rates], weights, threshold))
         return tuple(found)
 
@@ -123,6 +127,11 @@ class TopTwoVote:
             if votes and votes[0] - (votes[1] if len(votes) > 1 else 0.0) >= least:
                 break
         return weighted_answer(prompt, found, details={"voters": float(len(found))})
+
+
+def reliability_name(role: str) -> str:
+    """Return the name in ``Prior.extra`` of how often a voter is right over all prompts, which its weight is from."""
+    return f"reliability {role}"
 
 
 def log_odds(chance: float) -> float:

@@ -15,6 +15,7 @@ from coinfer.executor.request import Request
 from coinfer.executor.strategies.ask import ANSWER, REWARD, Sample, Sampled, Score, Scored
 from coinfer.executor.strategies.diverse import known_approaches
 from coinfer.executor.strategies.journal import ReplyLine
+from coinfer.executor.strategies.judged import reliability_name
 from coinfer.executor.strategies.prior import prior_of
 from coinfer.executor.strategies.replayed import replayed
 from coinfer.executor.strategies.requests import prompt_of
@@ -141,7 +142,20 @@ def priors_of(
         priors[request.id] = replace(prior, measured=measured)
     if not priors:
         raise InputError("pilot", expected="at least one request that an endpoint answered", found=Plain("none"))
-    return priors
+    reliable = _reliabilities(priors, asking)
+    return {name: replace(prior, extra={**prior.extra, **reliable}) for name, prior in priors.items()}
+
+
+def _reliabilities(priors: Mapping[str, Prior], asking: PilotSamples) -> dict[str, float]:
+    """Return how often each role is right over all requests (rule of succession): one prompt does not tell it."""
+    right: dict[str, float] = {}
+    drawn: dict[str, int] = {}
+    for name, prior in priors.items():
+        for role, rate in prior.rate.items():
+            samples = len(asking.found[name].get(role, ()))
+            right[role] = right.get(role, 0.0) + rate * samples
+            drawn[role] = drawn.get(role, 0) + samples
+    return {reliability_name(role): (right[role] + 1.0) / (drawn[role] + 2.0) for role in right}
 
 
 def _known(request: Request) -> dict[str, float]:
