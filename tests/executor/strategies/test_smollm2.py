@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from coinfer.cli import main
+from coinfer.executor.options import RunOptions
+from coinfer.executor.strategies.endpoints import Endpoints, RoleEndpoint
+from coinfer.executor.strategies.journal import SessionJournal, SessionsHeader
+from coinfer.executor.strategies.opening import opened
+from coinfer.executor.strategies.registry import option_to_run, strategy_named
+from coinfer.executor.strategies.scheduler import SessionScheduler, Work
+from coinfer.executor.strategies.session import Answer
+from coinfer.executor.strategies.strategy import Prompt
+from coinfer.models.endpoint import Endpoint
 
 CAPITALS = (
     "France Paris, Italy Rome, Spain Madrid, Germany Berlin, Japan Tokyo, China Beijing, Russia Moscow, Greece Athens, "
@@ -18,6 +29,41 @@ CAPITALS = (
     "Iran Tehran, Canada Ottawa, Belgium Brussels, Vietnam Hanoi, Thailand Bangkok, Chile Santiago, Nepal Kathmandu"
 )
 SHOTS, PILOT = 3, 12
+PLANNED = (
+    "single",
+    "self_consistency",
+    "adaptive_consistency",
+    "perplexity_selection",
+    "probability_vote",
+    "perplexity_consistency",
+    "one_sample_gate",
+)
+SMALLEST: dict[str, dict[str, float]] = {
+    "early_stopping": {"samples": 4, "window": 2},
+    "top_two_vote": {"voters": 2, "threshold": 0.9, "weight 1": 1.0, "weight 2": 0.5},
+    "judged_best_of": {"samples": 2},
+    "reconcile": {"agents": 2, "rounds": 1, "weighted": 1},
+    "mixture_of_agents": {"agents": 2, "layers": 1},
+    "discussion": {"agents": 2, "rounds": 1, "paradigm": 0},
+    "debate_reflection": {"agents": 2, "rounds": 1, "sequence": 1},
+    "graph_discussion": {"agents": 2, "rounds": 1, "graph": 2},
+    "debate": {"rounds": 1, "first": 0.9, "last": 0.3},
+    "chain_of_agents": {"segment_tokens": 256},
+    "generate_verify_refine": {"branches": 1},
+    "coordinated": {"agents": 2, "rounds": 1},
+    "revise": {"chains": 1, "length": 2, "select": 0},
+    "cascade": {"samples": 2, "threshold": 1, "shown": 1},
+    "div_se": {"approaches": 2, "given": 1},
+    "idiv_se": {"approaches": 2, "given": 1},
+    "draft_reflect_refine": {"depth": 1},
+    "strategy_adviser": {"strategies": 1, "turns": 1},
+    "iep": {"candidates": 3},
+    "far": {"reflections": 1},
+    "coin": {"rounds": 1},
+    "idp": {},
+    "thinksum_vote": {"facts": 3},
+}
+"""Strategies of completions that no formula values, each with a small option."""
 
 
 def gguf() -> Path:
@@ -60,7 +106,7 @@ def test_completions_and_log_probabilities_are_planned_and_run_on_a_real_model(
     """Each strategy of the two groups is planned alone and answers new prompts near what its pilot expects."""
     ends = str(folder / "endpoints.json")
     journal = str(folder / "pilot.journal")
-    for strategy in ("single", "perplexity_selection", "probability_vote", "perplexity_consistency", "one_sample_gate"):
+    for strategy in PLANNED:
         problem, plan = str(folder / f"{strategy}.json"), str(folder / f"{strategy}.plan.json")
         pilot = ["pilot", str(folder / "pilot.jsonl"), "--endpoints", ends, "--samples", "4", "--journal", journal]
         assert main([*pilot, "--strategies", strategy, "-o", problem, "--json"]) == 0
@@ -77,3 +123,37 @@ def test_completions_and_log_probabilities_are_planned_and_run_on_a_real_model(
         noise = 0.25  # of 14 prompts: two standard errors
         assert interval["low"] - noise <= reached["accuracy"] <= interval["high"] + noise
         assert reached["accuracy"] >= 0.3
+
+
+@pytest.mark.slow
+def test_every_strategy_of_completions_answers_a_question_on_a_real_model(tmp_path: Path) -> None:
+    """Sessions end with a text, and no role is charged more tokens than its prompts and completions can have."""
+    roles = ("answer", "agent 1", "agent 2", "judge", "aggregator", "worker", "manager", "verifier", "refiner")
+    roles += ("coordinator", "specialist", "adviser")
+    endpoint = RoleEndpoint(endpoint=Endpoint(backend="llamacpp", model=str(gguf()), chat=True, concurrency=1))
+    options = RunOptions(concurrency=1, timeout_s=120.0)
+    extra = {"document": "Paris lies on the Seine. It is the capital of France. " * 12, "approaches": "recall\nexclude"}
+    prompt = Prompt(id="q", text="What is the capital of France?", max_tokens=16, extra=extra)
+
+    async def answered() -> dict[str, Answer]:
+        work = [
+            Work(
+                prompt=replace(prompt, id=name),
+                strategy=strategy_named(name),
+                option=option_to_run(name, {key: float(value) for key, value in settings.items()}),
+            )
+            for name, settings in SMALLEST.items()
+        ]
+        with SessionJournal(tmp_path / "journal", SessionsHeader(work_sha256="0", seed=0)) as journal:
+            ends = Endpoints(roles=dict.fromkeys(roles, endpoint))
+            async with opened(ends, journal=journal, options=options) as reached:
+                scheduler = SessionScheduler(providers=reached.providers, journal=journal, options=options)
+                answers = await scheduler.run(work)
+                assert scheduler.spent.tokens <= 16 * scheduler.spent.calls
+        return answers
+
+    answers = asyncio.run(answered())
+    assert set(answers) == set(SMALLEST)
+    silent = [name for name, answer in answers.items() if not answer.text]
+    assert not silent
+    assert sum("Paris" in (answer.text or "") for answer in answers.values()) >= len(answers) // 3
