@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from coinfer.cli import budget, common, placement
+from coinfer.cli import common, kinds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
-    from coinfer.models.budget.data import BudgetProblem
-    from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
+    from coinfer.models.selection.data import SelectionProblem
     from coinfer.planner.front import FrontPoint, front
     from coinfer.planner.make import plan
     from coinfer.planner.plan import read_plan_of
@@ -33,10 +32,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     sweep = common.front_points(arguments.front)
     problem = read_problem(arguments.problem)
-    if isinstance(problem, PlacementProblem):
-        return placement.plan(arguments, problem)
-    if isinstance(problem, BudgetProblem):
-        return budget.plan(arguments, problem)
+    if not isinstance(problem, SelectionProblem):
+        return int(kinds.module_of(problem).plan(arguments, problem))
     start = None if arguments.start is None else read_plan_of(arguments.start, SelectionPlan).decision
     limits = common.limits_from(arguments)
     with common.solver_progress(problem, quiet=arguments.json) as on_progress:

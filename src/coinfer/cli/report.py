@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from coinfer.cli import budget, common, placement
+from coinfer.cli import common, kinds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
-    from coinfer.models.budget.data import BudgetProblem
-    from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
+    from coinfer.models.selection.data import SelectionProblem
     from coinfer.planner.front import FrontPoint, front
     from coinfer.planner.plan import read_plan_of
     from coinfer.planner.report import build
@@ -38,10 +37,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     sweep = common.front_points(arguments.front)
     problem = read_problem(arguments.problem)
-    if isinstance(problem, PlacementProblem):
-        return placement.report(arguments, problem)
-    if isinstance(problem, BudgetProblem):
-        return budget.report(arguments, problem)
+    if not isinstance(problem, SelectionProblem):
+        return int(kinds.module_of(problem).report(arguments, problem))
     plan = read_plan_of(arguments.plan, SelectionPlan)
     rows = () if arguments.measurements is None else tuple(read_measurements(arguments.measurements))
     profile = None if arguments.profile is None else read_profile(arguments.profile)

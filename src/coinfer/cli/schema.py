@@ -46,9 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     files: dict[str, type[Document]] = {
         **KINDS,
-        "plan": PLANS["selection"],
-        "placement-plan": PLANS["placement"],
-        "budget-plan": PLANS["budget"],
+        **{"plan" if name == "selection" else f"{name}-plan": document for name, document in PLANS.items()},
         "profile": Profile,
         "gate": Gate,
         "acceleration": AccelerationProblem,

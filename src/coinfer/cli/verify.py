@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from coinfer.cli import budget, common, placement
+from coinfer.cli import common, kinds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,19 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
     from coinfer import jsonfile
-    from coinfer.models.budget.data import BudgetProblem
-    from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
+    from coinfer.models.selection.data import SelectionProblem
     from coinfer.planner.plan import read_plan_of
     from coinfer.planner.selection.document import SelectionPlan
     from coinfer.planner.verify import verify
     from coinfer.planner.wording import proof, routers, worth_of
 
     problem = read_problem(arguments.problem)
-    if isinstance(problem, PlacementProblem):
-        return placement.verify(arguments, problem)
-    if isinstance(problem, BudgetProblem):
-        return budget.verify(arguments, problem)
+    if not isinstance(problem, SelectionProblem):
+        return int(kinds.module_of(problem).verify(arguments, problem))
     plan = read_plan_of(arguments.plan, SelectionPlan)
     checked = verify(problem, plan)
     if arguments.json:

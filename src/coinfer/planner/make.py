@@ -6,19 +6,14 @@ from typing import overload
 
 from coinfer.errors import PlanMismatch
 from coinfer.models.budget.data import BudgetProblem
-from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.placement.data import PlacementProblem
-from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.data import SelectionProblem
-from coinfer.models.selection.decision import SelectionDecision
 from coinfer.planner.budget.document import BudgetPlan
-from coinfer.planner.budget.make import plan as plan_budget
+from coinfer.planner.kinds import kind_of
 from coinfer.planner.placement.document import PlacementPlan
-from coinfer.planner.placement.make import plan as plan_placement
 from coinfer.planner.plan import Plan
 from coinfer.planner.selection.document import SelectionPlan
-from coinfer.planner.selection.make import plan as plan_selection
 from coinfer.profiler.profile import Profile
 from coinfer.solver.limits import Limits
 from coinfer.solver.progress import OnProgress, Stop
@@ -125,41 +120,16 @@ def plan(
     PlanMismatch
         ``start`` is the decision of another kind of problem.
     """
-    limits = limits or Limits()
-    stop = Stop() if stop is None else stop
-    if isinstance(problem, SelectionProblem):
-        if start is not None and not isinstance(start, SelectionDecision):
-            raise PlanMismatch("the decision to begin from is for another kind of problem")
-        return plan_selection(
-            problem,
-            engine=engine,
-            limits=limits,
-            start=start,
-            profile=profile,
-            with_proof=with_proof,
-            on_progress=on_progress,
-            stop=stop,
-        )
-    if isinstance(problem, BudgetProblem):
-        if start is not None and not isinstance(start, BudgetDecision):
-            raise PlanMismatch("the decision to begin from is for another kind of problem")
-        return plan_budget(
-            problem,
-            engine=engine,
-            limits=limits,
-            start=start,
-            with_proof=with_proof,
-            on_progress=on_progress,
-            stop=stop,
-        )
-    if start is not None and not isinstance(start, PlacementDecision):
+    kind = kind_of(problem)
+    if start is not None and not isinstance(start, kind.decision):
         raise PlanMismatch("the decision to begin from is for another kind of problem")
-    return plan_placement(
+    return kind.make(
         problem,
         engine=engine,
-        limits=limits,
+        limits=limits or Limits(),
         start=start,
         with_proof=with_proof,
         on_progress=on_progress,
-        stop=stop,
+        stop=Stop() if stop is None else stop,
+        **({"profile": profile} if kind.takes_profile else {}),
     )

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from coinfer.errors import PlanMismatch
-from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.problem import Problem
-from coinfer.models.selection.data import SelectionProblem
-from coinfer.planner.budget.document import BudgetPlan
-from coinfer.planner.budget.verify import verify as verify_budget
 from coinfer.planner.claims import Verification
-from coinfer.planner.placement.document import PlacementPlan
-from coinfer.planner.placement.verify import verify as verify_placement
+from coinfer.planner.kinds import kind_of
 from coinfer.planner.plan import Plan
-from coinfer.planner.selection.document import SelectionPlan
-from coinfer.planner.selection.verify import verify as verify_selection
 
 
 def verify(problem: Problem, plan: Plan) -> Verification:
@@ -26,12 +19,7 @@ def verify(problem: Problem, plan: Plan) -> Verification:
     CertificateError
         With a sentence, at the first claim that is not true.
     """
-    if isinstance(problem, SelectionProblem):
-        if isinstance(plan, SelectionPlan):
-            return verify_selection(problem, plan)
-    elif isinstance(problem, BudgetProblem):
-        if isinstance(plan, BudgetPlan):
-            return verify_budget(problem, plan)
-    elif isinstance(plan, PlacementPlan):
-        return verify_placement(problem, plan)
-    raise PlanMismatch("the plan is for another kind of problem")
+    kind = kind_of(problem)
+    if not isinstance(plan, kind.plan):
+        raise PlanMismatch("the plan is for another kind of problem")
+    return kind.verify(problem, plan)
