@@ -1,0 +1,1 @@
+"""Which device computes which layers of one model, and how edge and cloud share the work."""
