@@ -1,0 +1,1 @@
+"""Chains of steps carried by carriers: layered shortest paths with resources."""
