@@ -59,7 +59,7 @@ class SplitFigures(Record, frozen=True, kw_only=True):
     tpot_s
         Mean seconds for each generated token.
     bottleneck_s
-        Longest time for which one generated token of every sequence keeps a device or a link busy.
+        Longest time for which one generated token of every sequence keeps a device or a link of the pipeline busy.
     tokens_per_s
         Most tokens per second of this pipeline: sequences over ``bottleneck_s``.
     hidden_bytes_per_token
@@ -141,7 +141,7 @@ def _figures(
     steps = problem.output_tokens - 1
     shared = steps / problem.sequences  # a step computes a token of every sequence; a request pays its part
     use = _use(problem, decision, work)
-    bottleneck_s = max([*(part.busy_s for part in use), *(hop.busy_s for hop in hops)])
+    bottleneck_s = max([*(part.busy_s for part in use), *(hop.busy_s for hop in hops if hop.in_prompt)])
     devices = {device.name: device for device in problem.devices}
     joules = dollars = 0.0
     for part in work:
