@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key")
     parser.add_argument("--chat", action="store_true", help="send prompts as chat messages")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
-    parser.add_argument("--device", default="local", help="name of this machine in the profile (default: local)")
+    parser.add_argument("--device", default="local", help="name of the machine in the profile (default: local)")
     parser.add_argument(
         "--requests", type=Path, metavar="FILE", help="calibration prompts (JSON Lines); default: bundled tasks"
     )
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FORMAT:FILE",
-        help="add measurements of another tool: device-profiles:FILE or llama-bench:FILE",
+        help="add measurements of another tool: device-profiles, llama-bench, vllm-bench or sglang-bench",
     )
     parser.add_argument("--published", action="store_true", help="add the published rows that come with coinfer")
     parser.add_argument("--seed", type=int, default=0)
@@ -62,7 +62,7 @@ def execute(arguments: argparse.Namespace) -> int:
         name, colon, path = item.partition(":")
         if not colon:
             raise InputError("--import", expected="FORMAT:FILE", found=item)
-        rows += import_file(Path(path), name)
+        rows += import_file(Path(path), name, device=arguments.device)
     if arguments.count < 1 or arguments.repeats < 1:
         raise InputError("--count and --repeats", expected="at least 1", found=Plain("less"))
     if not arguments.models:

@@ -5,9 +5,9 @@ Facts:
 - Accelerate and transformers (``device_map``): module names and devices; every weight must lie below exactly one of the
   names. Devices are indices of local GPUs, ``cpu``, ``disk`` or a torch device.
 - llama.cpp (``src/llama-model.cpp``): layers before ``n_layer + 1 - n_gpu_layers`` stay on the processor; layer ``i``
-  of the others goes to the first device whose cumulative share of ``--tensor-split`` lies above its position; the output
-  layer is the last position. Whole counts with one more for the last device therefore cut exactly. ``--device`` sets
-  the order; without it RPC servers come before local devices.
+  of the others goes to the first device whose cumulative share of ``--tensor-split`` lies above its position; the
+  output layer is the last position. Whole counts with one more for the last device therefore cut exactly.
+  ``--device`` sets the order; without it RPC servers come before local devices.
 - dnet (firstbatchxyz) reads assignments by instance, with one list of layers for each round; distilp's solutions are
   rounds ``k`` and layers ``w`` for each device and round.
 """
