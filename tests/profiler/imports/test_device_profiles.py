@@ -95,7 +95,8 @@ def test_any_cells_are_rows_or_a_sentence(cells: list[str]) -> None:
 
 def test_an_unknown_format_is_refused() -> None:
     """A format name that no importer has is refused with those that have one."""
-    with pytest.raises(InputError, match="expected device-profiles or llama-bench or vllm-bench or sglang-bench; found 'excel'"):
+    known = "device-profiles or llama-bench or vllm-bench or sglang-bench"
+    with pytest.raises(InputError, match=f"expected {known}; found 'excel'"):
         import_file(Path("none"), "excel")
 
 
