@@ -3,8 +3,9 @@ r"""Allocation of whole units that costs a sum and a maximum.
 .. math:: \min_w \sum_i s_i(w_i) + f \max_i p_i(w_i) \quad\text{s.t. } \sum_i w_i = W,\ w_i \in \{0, \dots, W\}
 
 with any tables :math:`s` and :math:`p`. For a threshold :math:`T` on the maximum, the least sum :math:`S(T)` is a
-dynamic program over the parts, and falls as :math:`T` rises. Between two thresholds :math:`T_a < T_b` no allocation costs less
-than :math:`S(T_b) + f T_a`: thresholds are searched by halving, and halves that cannot do better are dropped.
+dynamic program over the parts, and falls as :math:`T` rises. Between two thresholds :math:`T_a < T_b` no allocation
+costs less than :math:`S(T_b) + f T_a`: thresholds are searched by halving, and halves that cannot do better are
+dropped.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ def allocate(total_cost: FloatArray, peak_cost: FloatArray, units: int, *, facto
         return _told((units,), sums, peaks, factor)
     if len(sums) == 2:
         first = np.arange(units + 1)
-        paired = sums[0] + sums[1, ::-1] + factor * np.maximum(peaks[0], peaks[1, ::-1])
-        best = int(np.argmin(paired))
+        peak = np.maximum(peaks[0], peaks[1, ::-1])
+        paired = sums[0] + sums[1, ::-1] + (factor * peak if factor > 0.0 else 0.0)  # 0 * inf is no number
+        best = int(np.argmin(np.where(np.isinf(peak), np.inf, paired)))
         return _told((int(first[best]), units - int(first[best])), sums, peaks, factor)
     return _search(sums, peaks, factor)
 

@@ -1,0 +1,1 @@
+"""Plans of who computes which layers."""
