@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +114,43 @@ def test_the_key_is_sent_and_never_shown(
 
     assert KEY not in str(caught.value)
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_completion_that_repeats_the_key_is_handed_out_without_it(
+    monkeypatch: pytest.MonkeyPatch, chat: bool
+) -> None:
+    """What an endpoint writes reaches journals and other agents, so its key is cut out of every text; a word is not."""
+    asked = CompletionRequest(prompt="ask 12", max_tokens=40, samples=2)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as echo:
+        threading.Thread(target=echo.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{echo.server_address[1]}/v1"
+        for variable, value, said in (("TEST_KEY", KEY, "say *** x"), ("TEST_WORD", "EMPTY", "say EMPTY x")):
+            monkeypatch.setenv(variable, value)
+            reply = ask(url, asked, api_key_env=variable, chat=chat)
+            assert [each.text for each in reply.completions] == [said, said]
+        echo.shutdown()
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """Writes the key of a request into its completions."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Answer with two texts."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        text = f"say {self.headers['Authorization'].removeprefix('Bearer ')} x"
+        choice = {"text": text, "message": {"content": text}}
+        body = json.dumps({"choices": [choice, choice], "usage": {"prompt_tokens": 1, "completion_tokens": 8}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
 
 
 def test_a_missing_key_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,3 +26,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+SHORTEST_SECRET = 8
+"""Characters from which on a key is taken for a secret: ``EMPTY`` and the like are words that answers may hold."""
+
+
+def without_key(text: str, key: str | None) -> str:
+    """Return what a service said without the key, should it repeat it: what it writes reaches files and others."""
+    return text if key is None or len(key) < SHORTEST_SECRET else text.replace(key, "***")

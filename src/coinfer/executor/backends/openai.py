@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from coinfer.errors import EndpointError, InputError
-from coinfer.executor.backends.access import read_key
+from coinfer.executor.backends.access import read_key, without_key
 from coinfer.executor.backends.base import (
     Capabilities,
     CompletionReply,
@@ -151,10 +151,10 @@ class OpenAIBackend:
         data = await self._exchange(self._body(request), most_bytes)
         try:
             reply = parse_reply(data, request, chat=self._chat, seconds=time.perf_counter() - started)
-            return _cleaned(reply, request)
+            return self._cleaned(reply, request)
         except MeteredError as error:
             sentence = f"{self._where}: {self._redacted(str(error))}"
-            raise MeteredError(sentence, reply=_cleaned(error.reply, request)) from None
+            raise MeteredError(sentence, reply=self._cleaned(error.reply, request)) from None
         except EndpointError as error:
             raise EndpointError(f"{self._where}: {self._redacted(str(error))}") from None
 
@@ -241,6 +241,17 @@ class OpenAIBackend:
             self._client = (loop, client)
         return self._client[1]
 
+    def _cleaned(self, reply: CompletionReply, request: CompletionRequest) -> CompletionReply:
+        """Return a reply with its texts as they are to be handed out."""
+        completions = []
+        for each in reply.completions:
+            text = without_key(each.text, self._key)
+            cleaned = each if text is each.text else replace(each, text=text)
+            completions.append(
+                cut(without_prefix(cleaned, request), request) if request.prefix or request.stop else cleaned
+            )
+        return replace(reply, completions=tuple(completions))
+
     def _redacted(self, text: str) -> str:
         """Return what an endpoint said without the key, should it repeat it, and without control characters."""
         shown = text if self._key is None else text.replace(self._key, "***")
@@ -265,14 +276,6 @@ def _total(counts: Sequence[int | None]) -> int | None:
     """Return the sum, ``None`` where a count is missing."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
-
-
-def _cleaned(reply: CompletionReply, request: CompletionRequest) -> CompletionReply:
-    """Return a reply with its texts as they are to be handed out."""
-    if not request.prefix and not request.stop:
-        return reply
-    completions = (cut(without_prefix(each, request), request) for each in reply.completions)
-    return replace(reply, completions=tuple(completions))
 
 
 def _reason(error: Exception) -> str:

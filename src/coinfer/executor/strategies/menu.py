@@ -195,6 +195,8 @@ def _table(
             error[row, column] = _standard_error(values)
             expected[:, row, column] = np.mean([_amounts(option.expected, prices) for option in own], axis=0)
             worst[:, row, column] = np.max([_amounts(option.worst, prices) for option in own], axis=0)
+            # Rounding of sums and prices must not leave the most below the mean.
+            worst[:, row, column] = np.maximum(worst[:, row, column], expected[:, row, column])
             times = [option.latency_s for option in own if option.latency_s is not None]
             if len(times) == len(own):
                 seconds[row, column] = float(np.mean(times))

@@ -16,7 +16,7 @@ import numpy as np
 
 from coinfer import jsonfile
 from coinfer.errors import BackendMissing, EndpointError, InputError, Plain
-from coinfer.executor.backends.access import read_key
+from coinfer.executor.backends.access import read_key, without_key
 from coinfer.executor.backends.base import RetryableError
 from coinfer.executor.backends.openai import retry_after_s
 from coinfer.executor.backends.posters import (
@@ -174,8 +174,10 @@ class _Service:
 
     def __init__(self, source: HttpSearch, timeout_s: float) -> None:
         _, self._where = _address(source.url)
-        self._timeout_s, key = timeout_s, read_key(source.api_key_env)
-        headers = {"Accept": "application/json"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+        self._timeout_s, self._key = timeout_s, read_key(source.api_key_env)
+        headers = {"Accept": "application/json"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
         self._poster = Poster(source.url, headers=headers, connect_s=timeout_s, read_s=timeout_s)
 
     @asynccontextmanager
@@ -206,7 +208,7 @@ class _Service:
         found = data.get("passages") if isinstance(data, dict) else None
         if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
             raise EndpointError(f"{self._where}: expected an object with passages, a list of texts")
-        return tuple(found)  # the provider takes as many as were asked for
+        return tuple(without_key(text, self._key) for text in found)  # the provider takes as many as were asked for
 
     def _read(self, reply: HttpReply) -> Any:
         status = reply.status

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from coinfer.errors import RequestError
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.strategies.agents import MOST_SAMPLES, number, vote_value, whole
 from coinfer.executor.strategies.ask import ANSWER
@@ -124,7 +125,9 @@ class AdaptiveConsistency:
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
         """Sample until the leader is clear."""
         threshold = number(option.settings, "threshold", 0.0, 1.0)
-        rule = Sure(min(max(threshold, 0.5), 1.0 - 1e-9), bool(whole(option.settings, "dirichlet", 0, 1)))
+        if threshold <= 0.5:  # without any vote the chance of a lead is a half: nothing would be asked
+            raise RequestError("settings.threshold", expected="a number above 0.5, at most 1", found=threshold)
+        rule = Sure(min(threshold, 1.0 - 1e-9), bool(whole(option.settings, "dirichlet", 0, 1)))
         return _stopped(prompt, whole(option.settings, "samples", 1, MOST_SAMPLES), rule)
 
 
