@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--suggestions", type=int, default=5, metavar="N", help="measurements to name; default: 5")
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds for each search")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=common.seed, default=0)
 
 
 def execute(arguments: argparse.Namespace) -> int:

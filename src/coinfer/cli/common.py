@@ -22,6 +22,13 @@ MOST_POINTS = 10_000
 Advance = Callable[[int, int], None]
 
 
+def seed(text: str) -> int:
+    """Read the seed of an option; argparse puts the option's name before the sentence."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"expected an integer in 0..2^63 - 1; found {clean(text[:40])!r}")
+    return int(text)
+
+
 def add_solver_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the engine and its limits."""
     group = parser.add_argument_group("solver")
@@ -38,7 +45,7 @@ def add_solver_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--absolute-gap", type=float, default=0.0, metavar="G", help="the same, in units of the value")
     group.add_argument("--oracle-calls", type=int, metavar="N", help="most points evaluated (monotonic engine)")
     group.add_argument("--threads", type=int, default=1, help="default: 1, which keeps a solve repeatable")
-    group.add_argument("--seed", type=int, default=0)
+    group.add_argument("--seed", type=seed, default=0)
 
 
 def front_points(count: int | None) -> int:

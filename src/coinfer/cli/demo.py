@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from coinfer.cli import common
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this verb."""
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="declared power of this machine while busy, used where it has no energy counter (default: 15)",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=common.seed, default=0)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument("--no-masks", action="store_true", help="train on all experts alone, for comparison")
     training.add_argument("--steps", type=int, default=2000, metavar="N", help="default: 2000")
     training.add_argument("--subsets", type=int, default=64, metavar="N", help="most subsets to judge by (default: 64)")
-    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--seed", type=common.seed, default=0)
 
 
 def execute(arguments: argparse.Namespace) -> int:

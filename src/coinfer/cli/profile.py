@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add measurements of another tool: device-profiles, llama-bench, vllm-bench or sglang-bench",
     )
     parser.add_argument("--published", action="store_true", help="add the published rows that come with coinfer")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=common.seed, default=0)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concurrency", type=int, default=4, help="requests in flight at once (default: 4)")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds per attempt (default: 60)")
     parser.add_argument("--attempts", type=int, default=3, help="attempts per expert (default: 3)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=common.seed, default=0)
     placement_run.add_arguments(parser)
     caps = parser.add_argument_group("hard budgets, checked before each call")
     caps.add_argument("--max-requests", type=int, metavar="N")

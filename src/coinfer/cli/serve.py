@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concurrency", type=int, default=16, help="calls in flight at once (default: 16)")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds per attempt (default: 60)")
     parser.add_argument("--attempts", type=int, default=3, help="attempts per call (default: 3)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=common.seed, default=0)
     caps = parser.add_argument_group("hard caps over the life of the journal, checked before each call")
     caps.add_argument("--max-requests", type=int, metavar="N")
     caps.add_argument("--max-output-tokens", type=int, metavar="N")

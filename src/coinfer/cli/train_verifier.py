@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--epochs", type=int, default=60, metavar="N", help="most passes over the answers (default: 60)"
     )
     parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="default: 0.002")
-    parser.add_argument("--seed", type=int, default=0, help="of the split by questions, the weights and the order")
+    parser.add_argument("--seed", type=common.seed, default=0, help="of the split, the weights and the order")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="write the verifier here")
 
 

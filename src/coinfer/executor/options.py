@@ -60,6 +60,8 @@ class RunOptions:
         for name in ("concurrency", "attempts", "breaker_failures", "breaker_probes"):
             if getattr(self, name) < 1:
                 raise RequestError(f"options.{name}", expected="an integer, at least 1", found=getattr(self, name))
+        if not 0 <= self.seed < 2**63:
+            raise RequestError("options.seed", expected="an integer in 0..2^63 - 1", found=self.seed)
         if not 0.0 < self.timeout_s < math.inf:
             raise RequestError("options.timeout_s", expected="a finite number above 0", found=self.timeout_s)
         for name in ("backoff_s", "backoff_limit_s", "breaker_pause_s", "temperature"):

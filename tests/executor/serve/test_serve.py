@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import openai
 import pytest
 import uvicorn
@@ -68,7 +69,13 @@ def problem(*names: str) -> Any:
 
 
 @contextmanager
-def front(path: Path, *names: str, key: str | None = KEY, limits: Limits | None = None, **caps: Any) -> Iterator[str]:
+def front(
+    path: Path,
+    *names: str,
+    key: str | None = KEY,
+    limits: Limits | None = None,
+    **caps: Any,
+) -> Iterator[str]:
     """Serve on a free port of this machine."""
     given = problem(*(names or ("all",)))
     decision = BudgetDecision(taken=Matrix([[row, 0, 10] for row in range(given.rows)]))
@@ -77,7 +84,7 @@ def front(path: Path, *names: str, key: str | None = KEY, limits: Limits | None 
         service = Service(given, decision, scheduler, max_tokens=64)
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(application(service, key=key, limits=limits), log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(application(service, key=key, limits=limits), log_level="critical"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -228,3 +235,41 @@ def test_an_address_that_others_reach_needs_a_key(tmp_path: Path) -> None:
     decision = BudgetDecision(taken=Matrix([[0, 0, 10]]))
     with pytest.raises(InputError, match="others can reach"):
         asyncio.run(serve(given, decision, endpoints, journal_path=tmp_path / "journal", host="0.0.0.0"))
+
+
+def test_a_plan_that_cannot_be_run_is_refused_before_anybody_asks(tmp_path: Path) -> None:
+    """Settings out of bounds are said when the service is made, not to the first client."""
+    given = problem("all")
+    column = msgspec.structs.replace(given.options[0], strategy="self_consistency", settings={"samples": 0.5})
+    given = msgspec.structs.replace(given, options=(column, *given.options[1:]))
+    decision = BudgetDecision(taken=Matrix([[0, 0, 10]]))
+    with SessionJournal(tmp_path / "journal", SessionsHeader(work_sha256="served", seed=0)) as journal:
+        scheduler = SessionScheduler(providers={"answer": Echo()}, journal=journal, options=RunOptions())
+        with pytest.raises(InputError, match=r"any request.*settings\.samples"):
+            Service(given, decision, scheduler, max_tokens=64)
+
+
+def test_every_refusal_has_the_form_that_clients_read(tmp_path: Path) -> None:
+    """An address or a method that is not there is an error object too."""
+    with front(tmp_path) as url:
+        for method, path, status in (("GET", "/v1/nothing", 404), ("GET", "/v1/chat/completions", 405)):
+            reply = httpx.request(method, url.removesuffix("/v1") + path, headers={"Authorization": f"Bearer {KEY}"})
+            assert reply.status_code == status
+            assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_failure_nobody_foresaw_is_an_error_object_without_its_details(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes wrong inside is no plain 500 page, and says nothing of the inside."""
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("a detail of the inside")
+
+    monkeypatch.setattr(Service, "answer", broken)
+    with front(tmp_path) as url:
+        body = {"model": "coinfer", "messages": [{"role": "user", "content": "hello"}]}
+        reply = httpx.post(f"{url}/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"})
+    assert reply.status_code == 500
+    assert reply.json()["error"]["type"] == "server_error"
+    assert "inside" not in reply.text

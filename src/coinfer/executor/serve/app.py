@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from coinfer.errors import BackendMissing, InputError
+from coinfer.errors import BackendMissing, CoinferError, InputError
 from coinfer.executor.serve.service import MODEL, Asked, Given, Service
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def application(service: Service, *, key: str | None = None, limits: Limits | No
     """
     try:
         from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
         from starlette.routing import Route
     except ImportError as error:
         raise BackendMissing("the front needs Starlette; install it with: pip install 'coinfer[serve]'") from error
@@ -66,7 +67,8 @@ def application(service: Service, *, key: str | None = None, limits: Limits | No
             Route("/v1/chat/completions", front.complete, methods=["POST"]),
             Route("/v1/models", front.models),
             Route("/health", front.health),
-        ]
+        ],
+        exception_handlers={HTTPException: _odd_address, Exception: _failed},
     )
 
 
@@ -134,6 +136,18 @@ class _Front:
             if len(content) > self._limits.body_bytes:
                 return None
         return bytes(content)
+
+
+def _odd_address(_: Request, error: Exception) -> Response:
+    """Say what Starlette refuses itself, such as an address that is not there, as clients expect it."""
+    status = getattr(error, "status_code", 400)
+    return _refused(status, str(getattr(error, "detail", error)), "invalid_request_error")
+
+
+def _failed(_: Request, error: Exception) -> Response:
+    """Say that an answer failed; only sentences made on purpose are passed on."""
+    said = str(error) if isinstance(error, CoinferError) else "the answer failed"
+    return _refused(500, said, "server_error")
 
 
 def _refused(status: int, message: str, kind: str, headers: dict[str, str] | None = None) -> Response:

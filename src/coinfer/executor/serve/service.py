@@ -14,6 +14,7 @@ from coinfer.executor.strategies.registry import option_to_run, strategy_named
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
 from coinfer.executor.strategies.session import Answer
 from coinfer.executor.strategies.strategy import Prompt, Strategy
+from coinfer.executor.strategies.work import check_start
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.decision import BudgetDecision
 
@@ -91,7 +92,10 @@ class Service:
             self._entries.setdefault(row, []).append((option, count))
         self._numbers = itertools.count(first)
         for option in {option for own in self._entries.values() for option, _ in own}:
-            strategy_named(problem.options[option].strategy, programs)  # what cannot be run is said before anybody asks
+            column = problem.options[option]
+            strategy = strategy_named(column.strategy, programs)  # what cannot be run is said before anybody asks
+            nobody = Prompt(id="any request", text="?", max_tokens=max_tokens, temperature=0.8)
+            check_start(Work(prompt=nobody, strategy=strategy, option=option_to_run(column.strategy, column.settings)))
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -98,10 +98,13 @@ class SessionScheduler:
             if on_answer is not None:
                 on_answer(item.prompt.id, answers[item.prompt.id])
 
-        async with asyncio.TaskGroup() as group:
-            for item in work:
-                await window.acquire()
-                group.create_task(one(item))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for item in work:
+                    await window.acquire()
+                    group.create_task(one(item))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed  # the others were cancelled for it, or say the same of another
         return {item.prompt.id: answers[item.prompt.id] for item in work}
 
     async def answer(self, item: Work) -> Answer:
@@ -159,10 +162,14 @@ class SessionScheduler:
         parts = provider.parts(ask)
         if len(parts) == 1:
             return await self._calls.get(f"{key}/0", role, provider, parts[0])
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._calls.get(f"{key}/{i}", role, provider, part)) for i, part in enumerate(parts)
-            ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._calls.get(f"{key}/{i}", role, provider, part))
+                    for i, part in enumerate(parts)
+                ]
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
         replies = [task.result() for task in tasks]
         scored = [reply for reply in replies if isinstance(reply, Scored)]
         if scored and len(scored) == len(replies):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coinfer.errors import PlanMismatch
+from coinfer.errors import InputError, PlanMismatch
 from coinfer.executor.strategies.registry import option_to_run, strategy_named
 from coinfer.executor.strategies.scheduler import Work
 from coinfer.executor.strategies.strategy import Prompt, Strategy
@@ -48,7 +48,7 @@ def planned_work(
     PlanMismatch
         If a prompt has no stratum of the plan.
     InputError
-        If the plan names a strategy that is not there.
+        If the plan names a strategy that is not there, or a session cannot begin; see :func:`check_start`.
     """
     names = problem.strata.names or tuple(str(i) for i in range(problem.rows))
     place = {name: i for i, name in enumerate(names)}
@@ -73,7 +73,27 @@ def planned_work(
         column = problem.options[chosen[prompt.id]]
         started = option_to_run(column.strategy, column.settings)
         work.append(Work(prompt=prompt, strategy=strategy_named(column.strategy, programs), option=started))
+        check_start(work[-1])
     return work
+
+
+def check_start(item: Work) -> None:
+    """Begin a session and ask nothing, so that what cannot be run is said before anything is paid.
+
+    Raises
+    ------
+    InputError
+        If a setting is none, or the prompt lacks what the strategy needs, such as a document.
+    """
+    session = item.strategy.start(item.prompt, item.option)
+    try:
+        next(session)
+    except StopIteration:
+        pass
+    except InputError as error:
+        raise error.inside(f"{item.prompt.id}, {item.option.name}") from error
+    finally:
+        session.close()
 
 
 def work_sha256(work: Sequence[Work]) -> str:
