@@ -173,3 +173,15 @@ def test_every_test_states_its_property() -> None:
         if not ast.get_docstring(tree):
             silent.append(str(path.relative_to(ROOT)))
     assert not silent
+
+
+def test_every_strategy_has_one_row_in_the_documents() -> None:
+    """The tables of docs/strategies.md list the strategies that there are, each once."""
+    from coinfer.executor.strategies.registry import strategies
+
+    text = read(ROOT / "docs" / "strategies.md") or ""
+    tables = re.findall(r"^\| name \| needs .*\n\|[-|]+\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    named = [
+        name for table in tables for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+    assert sorted(named) == sorted(strategies())
