@@ -19,6 +19,7 @@ from coinfer.cli import (
     export,
     gate,
     import_,
+    outputs,
     pilot,
     plan,
     profile,
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     arguments = build_parser().parse_args(argv)
     try:
+        outputs.check_outputs(arguments)
         code: int = arguments.execute(arguments)
         sys.stdout.flush()
     except CoinferError as error:

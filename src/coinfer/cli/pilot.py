@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from coinfer.executor.strategies.strategy import Strategy
     from coinfer.models.budget.parts import Budget
 
+MOST_PROMPTS = 10**9
+"""Of a category, for which a menu is made."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of this verb."""
@@ -196,8 +199,8 @@ def _pairs(where: str, given: list[str]) -> list[tuple[str, float]]:
             value = math.nan
         if not sign or not name or not 0.0 <= value < math.inf:
             raise InputError(where, expected="NAME=NUMBER", found=text)
-        if where == "--prompts" and (value < 1.0 or value != int(value)):
-            raise InputError(where, expected="a whole number of prompts", found=text)
+        if where == "--prompts" and not (1.0 <= value <= MOST_PROMPTS and value == int(value)):
+            raise InputError(where, expected=f"a whole number of prompts in 1..{MOST_PROMPTS:,}", found=text)
         found.append((name, value))
     if len({name for name, _ in found}) < len(found):
         raise InputError(where, expected="each name once", found=" ".join(given))
