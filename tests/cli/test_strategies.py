@@ -109,3 +109,57 @@ def test_a_plan_of_another_kind_has_no_endpoints_of_roles(folder: Path, capsys: 
     arguments = ["pilot", str(written(folder, 1, 1)), "--endpoints", str(bad), "-o", str(folder / "problem.json")]
     assert main(arguments) == 2
     assert "roles" in capsys.readouterr().err
+
+
+def test_a_run_that_answers_nothing_says_why_and_is_no_success(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a cap that no call fits, text and JSON name the cap, the answers file is whole, and the code is 4."""
+    problem, plan, ends = (str(folder / name) for name in ("problem.json", "plan.json", "endpoints.json"))
+    requests = str(written(folder, 1, 6))
+    assert main(["pilot", requests, "--endpoints", ends, "--samples", "4", "-o", problem]) == 0
+    assert main(["plan", problem, "-o", plan]) == 0
+    capsys.readouterr()
+    new = str(written(folder, 2, 3))
+    run = ["run", plan, new, "--problem", problem, "--endpoints", ends, "--max-output-tokens", "1"]
+    answers = folder / "answers.jsonl"
+    assert main([*run, "--answers", str(answers)]) == 4
+    said = capsys.readouterr()
+    assert "6 without an answer: a cap of the run leaves no room" in said.out
+    assert "not one request was answered: a cap of the run" in said.err
+    assert [json.loads(line).get("text") for line in answers.read_text().splitlines()] == [None] * 6
+    assert main([*run, "--journal", str(folder / "other"), "--json"]) == 4
+    assert sum(json.loads(capsys.readouterr().out)["reasons"].values()) == 6
+
+
+@pytest.mark.parametrize("option", ["--output", "--journal"])
+@pytest.mark.parametrize("place", ["", "nowhere/file", "endpoints.json/file"])
+def test_no_call_is_made_for_a_file_that_cannot_be_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], option: str, place: str
+) -> None:
+    """A folder, or a path in no folder, is refused before the first call, and nothing is left behind."""
+    before = {path.name for path in folder.iterdir()}
+    pilot = ["pilot", str(written(folder, 1, 6)), "--endpoints", str(folder / "endpoints.json")]
+    other = ["--output", str(folder / "problem.json")] if option == "--journal" else []
+    assert main([*pilot, option, str(folder / place), *other]) == 2
+    assert str(folder) in capsys.readouterr().err
+    assert {path.name for path in folder.iterdir()} == before | {"requests-1.jsonl"}
+
+
+@pytest.mark.parametrize("number", ["0", "1.5", "1e30", "nan", "inf", "-3"])
+def test_prompts_are_counted_before_the_pilot(folder: Path, capsys: pytest.CaptureFixture[str], number: str) -> None:
+    """A number of prompts that is none, or that no problem file can hold, is refused before the first call."""
+    pilot = ["pilot", str(written(folder, 1, 6)), "--endpoints", str(folder / "endpoints.json")]
+    assert main([*pilot, "--prompts", f"mul={number}", "-o", str(folder / "problem.json")]) == 2
+    assert "--prompts" in capsys.readouterr().err
+    assert not list(folder.glob("*.pilot"))
+
+
+@pytest.mark.parametrize("verb", ["pilot", "run", "serve", "profile", "demo", "plan"])
+def test_a_seed_that_is_none_is_a_sentence(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    """Negative, huge and odd seeds are refused by every verb that has one."""
+    for seed in ("-1", "1.5", "9" * 30, "x", ""):
+        with pytest.raises(SystemExit) as stopped:
+            main([verb, f"--seed={seed}"])
+        assert stopped.value.code == 2
+        assert "--seed: expected an integer in 0..2^63 - 1" in capsys.readouterr().err

@@ -57,7 +57,7 @@ VERBS = (
 
 EPILOG = """\
 exit codes: 0 done · 2 bad input, or a claim that is not true · 3 infeasible · 4 a limit was hit before any plan
-            was found · 130 interrupted
+            was found, or any request answered · 130 interrupted
 """
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from coinfer.planner.budget.document import BudgetPlan
 
 UNUSED = ("measurements", "gate", "mode", "new_tokens", "trace_out")
+MOST_REASONS = 5
+"""Reasons that are printed; ``--json`` has all."""
 
 
 def execute(arguments: argparse.Namespace, plan: BudgetPlan, journal: Path) -> int:
@@ -67,15 +69,18 @@ def execute(arguments: argparse.Namespace, plan: BudgetPlan, journal: Path) -> i
 
 
 def _tell(arguments: argparse.Namespace, plan: BudgetPlan, problem: BudgetProblem, made: LiveRun) -> int:
-    """Print what was reached beside what was planned."""
+    """Print what was reached beside what was planned; a run without a single answer is no success."""
+    from coinfer.errors import EndpointError, LimitReached
     from coinfer.planner.units import count, digits
 
     answered = sum(each.text is not None for each in made.answers)
+    code = 0 if answered or not made.answers else LimitReached.exit_code if made.capped else EndpointError.exit_code
     if arguments.json:
         common.print_json(
             {
                 "answered": answered,
                 "unanswered": len(made.answers) - answered,
+                "reasons": dict(made.unanswered),
                 "resumed_calls": made.resumed,
                 "calls": made.spent.calls,
                 "output_tokens": made.spent.tokens,
@@ -85,8 +90,10 @@ def _tell(arguments: argparse.Namespace, plan: BudgetPlan, problem: BudgetProble
                 "accuracy": made.accuracy,
             }
         )
-        return 0
+        return code
     print(f"{count(answered, 'request')} answered, {len(made.answers) - answered} not.")
+    for reason, number in list(made.unanswered.items())[:MOST_REASONS]:
+        print(common.clean(f"  {number} without an answer: {reason}"))
     if made.resumed:
         print(f"{count(made.resumed, 'reply', 'replies')} stood in the journal.")
     if made.accuracy is not None:
@@ -102,4 +109,7 @@ def _tell(arguments: argparse.Namespace, plan: BudgetPlan, problem: BudgetProble
         if spend.endpoint is None and spend.resource in own
     ]
     common.table("Spent", ("resource", "spent", "planned for so many prompts"), rows)
+    if code:
+        error = LimitReached if made.capped else EndpointError
+        raise error(f"not one request was answered: {next(iter(made.unanswered))}")
     return 0

@@ -103,7 +103,7 @@ class _Front:
         finally:
             self._under_way -= 1
         if given.answer.text is None:
-            return _refused(503, "no endpoint answered, or a cap of the run leaves no room", "server_error")
+            return _refused(503, f"no answer: {given.why or 'no reply holds one'}", "server_error")
         if asked.stream:
             return StreamingResponse(_pieces(asked, given), media_type="text/event-stream")
         return JSONResponse(_completion(given))

@@ -50,11 +50,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """An answer with what it took, and the option that gave it."""
+    """An answer with what it took, the option that gave it, and why a reply did not come."""
 
     answer: Answer
     used: Amount
     option: str
+    why: str | None = None
 
 
 class Service:
@@ -149,7 +150,9 @@ class Service:
         strategy = strategy_named(option.strategy, self._programs)
         started = option_to_run(option.strategy, option.settings)
         answer = await self._scheduler.answer(Work(prompt=prompt, strategy=strategy, option=started))
-        return Given(answer=answer, used=self._scheduler.used.pop(name), option=started.name)
+        lost = self._scheduler.lost.pop(name, None)
+        why = None if lost is None else lost.reason
+        return Given(answer=answer, used=self._scheduler.used.pop(name), option=started.name, why=why)
 
     def _stratum(self, body: Mapping[str, Any]) -> int:
         """Return the row of a request: by its model's name, else by ``metadata.category``, else the only one."""

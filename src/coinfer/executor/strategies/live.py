@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,11 +59,17 @@ class LiveRun:
         One for each request, in order.
     resumed
         Calls whose replies stood in the journal.
+    unanswered
+        Requests without an answer, by reason; the most frequent first.
+    capped
+        Whether each of them is for a cap of the run.
     spent, seconds
         Of all parts of the run.
     """
 
     answers: tuple[Answered, ...]
+    unanswered: Mapping[str, int]
+    capped: bool
     resumed: int
     spent: Amount
     seconds: float
@@ -150,7 +157,16 @@ async def run_plan(
                 correct=correct if answer.text is None else right,
             )
         )
-    return LiveRun(answers=tuple(lines), resumed=resumed, spent=scheduler.spent, seconds=scheduler.elapsed_s)
+    without = [scheduler.lost.get(each.id) for each in lines if each.text is None]
+    reasons = Counter("no reply holds an answer" if lost is None else lost.reason for lost in without)
+    return LiveRun(
+        answers=tuple(lines),
+        resumed=resumed,
+        unanswered=dict(reasons.most_common()),
+        capped=bool(without) and all(lost is not None and lost.why == "cap" for lost in without),
+        spent=scheduler.spent,
+        seconds=scheduler.elapsed_s,
+    )
 
 
 def write_answers(path: Path, run: LiveRun) -> None:

@@ -66,6 +66,8 @@ class SessionScheduler:
         self._providers = providers
         self._price, self._cost, self._at_once = price, cost, sessions_at_once
         self._typical = typical_tokens or {}
+        self.lost: dict[str, Missing] = {}
+        """The last reply that did not come, by the id of its prompt: why a session may have no answer."""
         self._calls = Calls(providers=providers, journal=journal, options=options, clock=clock)
 
     @property
@@ -116,6 +118,9 @@ class SessionScheduler:
             step = next(session)
             while True:
                 replies = await self._step(f"{item.prompt.id}/{number}", step)
+                for reply in replies:
+                    if isinstance(reply, Missing) and reply.why in ("cap", "failed"):
+                        self.lost[item.prompt.id] = reply
                 number += 1
                 step = session.send(replies)
         except StopIteration as end:
