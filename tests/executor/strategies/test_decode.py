@@ -23,6 +23,7 @@ from coinfer.executor.strategies.decoding.costs import at_most, drafted
 from coinfer.executor.strategies.menu import Stratum, menu
 from coinfer.executor.strategies.single import Single
 from coinfer.executor.strategies.strategy import Measured, Need, Prior, Strategy, StrategyOption, Usage
+from coinfer.planner.budget.wording import remarks
 from coinfer.testing.strategies import MARK, check_contract, drive, question, simulated_usage
 
 SHARES = {
@@ -92,14 +93,20 @@ def test_a_pass_takes_the_time_that_was_measured_of_its_model() -> None:
     assert Speculative().options(replace(fast, output_s=None))[0].latency_s is None
 
 
-def test_what_was_tried_of_speculation_stands_before_the_formula() -> None:
-    """A trial tells how many drafts were accepted: its usage is expected, the value stays the target's."""
-    name = Speculative().options(PRIOR)[1].name
+def test_what_drafts_cost_is_an_upper_bound_until_it_is_known() -> None:
+    """Without a measured acceptance the cost is called an upper bound, in the menu too; after a trial it is a mean."""
+    unknown = replace(PRIOR, extra={})
+    options = Speculative().options(unknown)
+    assert all(option.upper_bound for option in options)
+    assert not any(each.upper_bound for each in Speculative().options(replace(PRIOR, extra={ACCEPTANCE: 0.9})))
     usage = {"answer": Usage(calls=1, prompt_tokens=50, output_tokens=8), "draft": Usage(output_tokens=32)}
-    tried = Speculative().options(replace(PRIOR, measured={name: Measured(value=0.1, usage=usage)}))
-    assert tried[1].expected == usage
-    assert tried[1].value == 0.6
-    assert tried[0] == Speculative().options(PRIOR)[0]
+    tried = replace(unknown, measured={options[1].name: Measured(value=0.1, usage=usage)})
+    offers = {role: frozenset[Need]({"completions", "logits"}) for role in ("answer", "draft")}
+    made = menu("m", [Stratum(name="s", prompts=3, priors=(tried,))], [Speculative()], offers=offers).problem
+    assert [option.upper_bound is None for option in made.options] == [False, True, False]
+    assert made.menus.value.array.tolist() == [[0.6, 0.6, 0.6]]  # type: ignore[union-attr]
+    assert made.menus.cost[0].amount.array[0, 1] == 40.0  # type: ignore[union-attr]
+    assert any("upper bounds and no means" in remark for remark in remarks(made))
 
 
 def option_of(strategy: Strategy, **settings: float) -> StrategyOption:

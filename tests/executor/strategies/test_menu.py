@@ -90,7 +90,7 @@ def test_prompts_that_look_alike_do_not_show_that_all_are() -> None:
         (Needy(need="sandbox"), "it needs sandbox: no namespaces here"),
         (Needy(need="reward"), "it needs reward: no endpoint offers it"),
         (Needy(role="judge"), "nobody serves the role 'judge'"),
-        (Needy(known=False), "nothing is known of how often it is right"),
+        (Needy(known=False), "nothing is known of how often it is right; pilot with --try to measure it"),
     ],
 )
 def test_an_option_that_cannot_be_run_leaves_the_menu_with_the_reason(strategy: Needy, reason: str) -> None:
@@ -101,6 +101,16 @@ def test_an_option_that_cannot_be_run_leaves_the_menu_with_the_reason(strategy: 
     assert made.left_out == {"needy": reason}
     with pytest.raises(InputError, match="an option that can be run"):
         menu("m", STRATA, [strategy], offers=OFFERS, missing=missing)
+
+
+def test_every_strategy_is_on_the_menu_or_left_out_with_a_reason() -> None:
+    """With one poor endpoint and a prior that says little, no strategy is passed over in silence."""
+    poor = Prior(prompt_tokens=10, output_tokens=5, max_tokens=64, rate={"answer": 0.5})
+    made = menu("m", [Stratum(name="s", prompts=3, priors=(poor,))], strategies().values(), offers=OFFERS)
+    told = {option.strategy for option in made.problem.options} | {name.partition(" (")[0] for name in made.left_out}
+    assert told == set(strategies())
+    assert all(made.left_out.values())
+    assert "which blank lines end" in made.left_out["beam"]
 
 
 def test_a_plan_of_strategies_verifies_and_names_who_answers_each_prompt() -> None:

@@ -106,8 +106,8 @@ def test_greedy_completions_are_always_the_same() -> None:
         assert made.usage[ANSWER] == Usage(calls=1.0, prompt_tokens=4.0, output_tokens=sample.output_tokens)
 
 
-def test_what_was_measured_stands_in_the_menu_only_where_nothing_else_is_known() -> None:
-    """An option without a value gets the measured one with its usage; one with a formula keeps it."""
+def test_what_was_measured_stands_in_the_menu() -> None:
+    """An option without a value gets the measured one; one with a formula keeps it. What was seen used, both have."""
     tried = Measured(value=0.7, usage={ANSWER: Usage(calls=2.0, prompt_tokens=5.0, output_tokens=11.0)})
     prior = Prior(
         prompt_tokens=30,
@@ -125,7 +125,7 @@ def test_what_was_measured_stands_in_the_menu_only_where_nothing_else_is_known()
     assert [option.name for option in made.options] == ["single", "perplexity_selection (samples 2)"]
     assert made.menus.value.array.tolist() == [[0.5, 0.7]]  # type: ignore[union-attr]
     tokens = made.menus.cost[0].amount.array  # type: ignore[union-attr]
-    assert tokens.tolist() == [[8.0, 11.0]]
+    assert tokens.tolist() == [[11.0, 11.0]]
 
 
 @pytest.mark.parametrize("count", [2, 4])

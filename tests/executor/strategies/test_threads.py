@@ -155,9 +155,15 @@ def test_a_child_without_a_reply_leaves_a_gap_and_not_a_failure() -> None:
     assert answer.text.count(NO_RESULT) == 2
 
 
-def test_without_measured_spawning_there_is_no_option_and_bad_limits_are_refused() -> None:
-    """A menu says nothing that nobody measured; a session of no child cannot start."""
-    assert Threads().options(replace(PRIOR, extra={"spawns": 1.0})) == ()
+def test_without_measured_spawning_costs_are_called_upper_bounds_and_bad_limits_are_refused() -> None:
+    """A menu calls nothing a mean that nobody measured; a session of no child cannot start."""
+    measured = Threads().options(PRIOR)
+    unknown = Threads().options(replace(PRIOR, extra={"spawns": 1.0}))
+    assert all(option.upper_bound is None for option in measured)
+    for option, most in zip(measured, unknown, strict=True):
+        assert most.upper_bound is not None
+        assert most.expected["answer"].output_tokens >= option.expected["answer"].output_tokens
+        assert most.expected["answer"].calls <= most.worst["answer"].calls
     with pytest.raises(RequestError, match="children"):
         drive(Threads().start(ASKED, option_of(children=0, spawns=1)), Family(0))
 

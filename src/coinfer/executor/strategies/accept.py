@@ -39,6 +39,7 @@ class TestedBestOf:
 
     __test__ = False
     name = "tested_best_of"
+    without = "the requests have no tests in extra.tests"
 
     def options(self, prior: Prior) -> tuple[StrategyOption, ...]:
         """Return several sizes; none where prompts have no tests."""

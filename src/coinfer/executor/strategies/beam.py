@@ -10,7 +10,7 @@ from coinfer.executor.strategies.agents import MOST_SAMPLES, whole
 from coinfer.executor.strategies.ask import ANSWER, REWARD
 from coinfer.executor.strategies.session import Session
 from coinfer.executor.strategies.stepwise import Allowance, Path, Paths, StepRule, Writer, chosen_answer, shares
-from coinfer.executor.strategies.stepwise_costs import Pass, mean_steps, step_option, worst_usage
+from coinfer.executor.strategies.stepwise_costs import NO_STEPS, Pass, mean_steps, step_option, worst_usage
 from coinfer.executor.strategies.strategy import Prior, Prompt, Strategy, StrategyOption
 
 SIZES = ((4, 2, 0), (8, 2, 0), (8, 4, 0), (16, 4, 0), (32, 4, 0), (64, 4, 0), (64, 8, 0), (8, 4, 1), (16, 4, 1))
@@ -64,6 +64,7 @@ class Beam:
     """
 
     name = "beam"
+    without = NO_STEPS
 
     def __init__(self, rule: StepRule | None = None) -> None:
         self.rule = rule or StepRule()
@@ -110,6 +111,7 @@ class DiverseTrees(Beam):
     """
 
     name = "dvts"
+    without = NO_STEPS
 
     def sizes(self) -> tuple[tuple[int, int, int], ...]:
         """Return candidates, width and lookahead of the menu."""

@@ -129,8 +129,8 @@ class Speculative:
 
     Roles: ``answer`` (the target), ``draft``. Settings: ``drafts`` of a round. Value: that of the target's greedy
     completion. Cost: as many passes of the target as rounds, each reading its drafts, by the chance that a draft is
-    accepted (``Prior.extra["draft_acceptance"]``; 0 where that was not measured):
-    :func:`coinfer.executor.strategies.decoding.costs.drafted`; or what it took when it was tried. The answer's details
+    accepted (``Prior.extra["draft_acceptance"]``; 0, an upper bound, where that was not measured):
+    :func:`coinfer.executor.strategies.decoding.costs.drafted`. The answer's details
     tell the rounds.
 
     Notes
@@ -149,8 +149,8 @@ class Speculative:
         for drafts in (2, 4, 8):
             taken = drafted(chance, drafts, prompt=prior.prompt_tokens, tokens=prior.output_tokens)
             option = _option(self.name, self.roles, {"drafts": float(drafts)}, prior, taken, value=value)
-            tried = prior.measured.get(option.name)
-            found.append(option if tried is None else replace(option, expected={**option.expected, **tried.usage}))
+            known = ACCEPTANCE in prior.extra
+            found.append(option if known else replace(option, upper_bound="how often drafts are accepted is not known"))
         return tuple(found)
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:

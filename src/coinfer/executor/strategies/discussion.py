@@ -239,6 +239,7 @@ class GraphDiscussion:
     """
 
     name = "graph_discussion"
+    without = "what agents gain by reading one another was not measured: pilot with --try graph_discussion"
 
     def options(self, prior: Prior) -> tuple[StrategyOption, ...]:
         """Return the best graph of each number of edges."""

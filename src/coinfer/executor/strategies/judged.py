@@ -96,6 +96,7 @@ class TopTwoVote:
     """
 
     name = "top_two_vote"
+    without = "nobody serves the roles 'agent 1' and 'agent 2'"
 
     def options(self, prior: Prior) -> tuple[StrategyOption, ...]:
         """Return several sizes, as far as the rates are known."""

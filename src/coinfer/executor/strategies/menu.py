@@ -10,7 +10,7 @@ import numpy as np
 
 from coinfer.errors import InputError, Plain
 from coinfer.executor.strategies.provider import TokenPrice
-from coinfer.executor.strategies.strategy import Need, Prior, Strategy, StrategyOption, Usage
+from coinfer.executor.strategies.strategy import Need, Prior, Strategy, StrategyOption, Usage, why_no_option
 from coinfer.models.budget.data import BudgetProblem
 from coinfer.models.budget.parts import Budget, Cost, Information, Option, Strata, TableMenus
 from coinfer.records import Matrix
@@ -96,11 +96,16 @@ def menu(
     there = frozenset[Need]().union(*offers.values()) if offers else frozenset[Need]()
     kept: dict[str, StrategyOption] = {}
     left_out: dict[str, str] = {}
+    silent, spoken = dict[str, str](), set[str]()
     cells: dict[str, list[list[StrategyOption]]] = {}
     for row, stratum in enumerate(strata):
         for strategy in strategies:
             for prior in stratum.priors:
-                for option in map(partial(_with_measured, prior), strategy.options(prior)):
+                options = strategy.options(prior)
+                if not options:
+                    silent.setdefault(strategy.name, why_no_option(strategy))
+                for option in map(partial(_with_measured, prior), options):
+                    spoken.add(strategy.name)
                     reason = _unfit(option, offers, there, missing or {})
                     if reason is not None:
                         left_out[option.name] = reason
@@ -113,12 +118,18 @@ def menu(
         if any(len(own) == len(each.priors) for own, each in zip(cells[name], strata, strict=True))
     ]
     left_out |= {name: "the priors do not give it for all prompts of any stratum" for name in kept if name not in whole}
+    left_out |= {name: reason for name, reason in silent.items() if name not in spoken}
     if not whole:
         raise InputError("strategies", expected="an option that can be run", found=Plain(_first(left_out)))
     problem = BudgetProblem(
         name=name,
         options=tuple(
-            Option(name=each, strategy=kept[each].strategy, settings=dict(kept[each].settings) or None)
+            Option(
+                name=each,
+                strategy=kept[each].strategy,
+                settings=dict(kept[each].settings) or None,
+                upper_bound=_bound_of(cells[each]),
+            )
             for each in whole
         ),
         menus=_table(strata, [cells[each] for each in whole], prices or {}),
@@ -132,16 +143,22 @@ def menu(
 
 
 def _with_measured(prior: Prior, option: StrategyOption) -> StrategyOption:
-    """Return an option with what was measured of it, where it has no value of its own."""
+    """Return an option with what it was seen to take; its value is what was seen where it has none of its own."""
     found = prior.measured.get(option.name)
-    if option.value is not None or found is None:
+    if found is None:
         return option
-    return replace(option, value=found.value, expected={**option.expected, **found.usage})
+    value = found.value if option.value is None else option.value
+    return replace(option, value=value, expected={**option.expected, **found.usage}, upper_bound=None)
 
 
-def can_run(option: StrategyOption, offers: Mapping[str, frozenset[Need]]) -> bool:
-    """Return whether the roles and needs of an option are there."""
-    return _lacking(option, offers, frozenset[Need]().union(*offers.values()), {}) is None
+def _bound_of(cells: Sequence[Sequence[StrategyOption]]) -> str | None:
+    """Return why the costs of an option are upper bounds; ``None`` where all are means."""
+    return next((option.upper_bound for own in cells for option in own if option.upper_bound is not None), None)
+
+
+def why_not(option: StrategyOption, offers: Mapping[str, frozenset[Need]], missing: Mapping[Need, str]) -> str | None:
+    """Return which role or need of an option is not there; ``None`` where it can be run."""
+    return _lacking(option, offers, frozenset[Need]().union(*offers.values()), missing)
 
 
 def _unfit(
@@ -153,7 +170,7 @@ def _unfit(
     """Return why an option cannot be run or judged; ``None`` where it can."""
     lacking = _lacking(option, offers, there, missing)
     if lacking is None and option.value is None:
-        return "nothing is known of how often it is right"
+        return "nothing is known of how often it is right; pilot with --try to measure it"
     return lacking
 
 

@@ -13,7 +13,7 @@ from coinfer.executor.strategies.agents import MOST_SAMPLES, whole
 from coinfer.executor.strategies.ask import ANSWER, REWARD, Reply
 from coinfer.executor.strategies.session import Session, Step
 from coinfer.executor.strategies.stepwise import Allowance, Path, StepRule, Writer, chosen_answer, shares
-from coinfer.executor.strategies.stepwise_costs import Pass, mean_steps, step_option, total, worst_usage
+from coinfer.executor.strategies.stepwise_costs import NO_STEPS, Pass, mean_steps, step_option, total, worst_usage
 from coinfer.executor.strategies.strategy import Prior, Prompt, Strategy, StrategyOption
 from coinfer.solver.program import FloatArray, IntArray
 
@@ -70,6 +70,7 @@ class ParticleFilter:
     """
 
     name = "particle_filter"
+    without = NO_STEPS
 
     def __init__(self, rule: StepRule | None = None) -> None:
         self.rule = rule or StepRule()
@@ -114,6 +115,7 @@ class ParticleGibbs(ParticleFilter):
     """
 
     name = "particle_gibbs"
+    without = NO_STEPS
 
     def menu(self) -> tuple[dict[str, float], ...]:
         """Return the settings of the menu."""

@@ -116,6 +116,7 @@ async def pilot(
                     options=options,
                     sampled=asking.found,
                     names=tuple(tries),
+                    missing={**reached.missing, **(missing or {})},
                 )
                 beside = journal_path.with_name(f"{journal_path.name}.trials")
                 priors, more, replies = await tried(trials, requests, strategies, priors, spent, beside)

@@ -21,6 +21,7 @@ from coinfer.executor.strategies.replayed import replayed
 from coinfer.executor.strategies.requests import prompt_of
 from coinfer.executor.strategies.reward import steps_of
 from coinfer.executor.strategies.session import Answer, Session, Step, user
+from coinfer.executor.strategies.stepwise_costs import STEPS
 from coinfer.executor.strategies.strategy import (
     Measured,
     Need,
@@ -143,7 +144,21 @@ def priors_of(
     if not priors:
         raise InputError("pilot", expected="at least one request that an endpoint answered", found=Plain("none"))
     reliable = _reliabilities(priors, asking)
-    return {name: replace(prior, extra={**prior.extra, **reliable}) for name, prior in priors.items()}
+    steps = _steps(requests, asking)
+    category = {request.id: request.category for request in requests}
+    return {
+        name: replace(prior, extra={**prior.extra, **reliable, **steps.get(category[name], {})})
+        for name, prior in priors.items()
+    }
+
+
+def _steps(requests: Sequence[Request], asking: PilotSamples) -> dict[str, dict[str, float]]:
+    """Return the mean steps of sampled answers by category; a category in which none has two is left out."""
+    counts: dict[str, list[int]] = {}
+    for request in requests:
+        for each in asking.found.get(request.id, {}).get(ANSWER, ()):
+            counts.setdefault(request.category, []).append(len(steps_of(each.text.strip())))
+    return {category: {STEPS: sum(own) / len(own)} for category, own in counts.items() if max(own) > 1}
 
 
 def _reliabilities(priors: Mapping[str, Prior], asking: PilotSamples) -> dict[str, float]:

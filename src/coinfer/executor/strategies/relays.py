@@ -96,6 +96,7 @@ class ChainOfAgents:
     """
 
     name = "chain_of_agents"
+    without = "no request has a text in extra.document that needs several segments"
 
     def options(self, prior: Prior) -> tuple[StrategyOption, ...]:
         """Return each segment size that the context holds and the document needs."""

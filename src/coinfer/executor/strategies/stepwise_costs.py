@@ -11,6 +11,7 @@ from coinfer.executor.strategies.stepwise import StepRule
 from coinfer.executor.strategies.strategy import Need, Prior, StrategyOption, Usage
 
 STEPS = "steps"
+NO_STEPS = "the sampled answers have no steps, which blank lines end, so there are no beginnings to search among"
 """Name in ``Prior.extra``: mean steps of a solution, measured with the separator of the rule."""
 NEEDS: frozenset[Need] = frozenset({"completions", "prefix", "reward"})
 

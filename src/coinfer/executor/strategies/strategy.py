@@ -126,6 +126,8 @@ class StrategyOption:
         Expected seconds where every step's asks run at once; ``None`` where the prior has no speed.
     needs
         What must be there; an option whose needs are not met leaves the menu.
+    upper_bound
+        Why ``expected`` is an upper bound and no mean: a chance that was not measured. Absent: it is a mean.
     """
 
     strategy: str
@@ -135,6 +137,7 @@ class StrategyOption:
     worst: Mapping[str, Usage]
     latency_s: float | None = None
     needs: frozenset[Need] = frozenset({"completions"})
+    upper_bound: str | None = None
 
     @property
     def name(self) -> str:
@@ -195,8 +198,19 @@ def metered_usage(ask: Decode, reply: Sampled) -> dict[str, Usage]:
     }
 
 
+NOTHING_KNOWN = "nothing is known of what it takes"
+
+
+def why_no_option(strategy: Strategy) -> str:
+    """Return why a strategy has no option at all: its attribute ``without``, where it has one."""
+    return str(getattr(strategy, "without", NOTHING_KNOWN))
+
+
 class Strategy(Protocol):
-    """A way to spend a budget on a prompt. Implementations hold no state and call no model."""
+    """A way to spend a budget on a prompt. Implementations hold no state and call no model.
+
+    A strategy that may have no option at all says why in an attribute ``without``: what the prior lacks, in words.
+    """
 
     @property
     def name(self) -> str:

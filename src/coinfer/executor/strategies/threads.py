@@ -53,7 +53,8 @@ class Threads:
     completion. The parent has the tokens of one completion, all its parts together.
 
     Value: what was measured of the option (``Prior.extra`` by its name), else ``None``. Cost, with b spawns of c tasks
-    (means of :data:`MEASURED`, cut at the option's limits; without them no option), A the parent's own tokens
+    (means of :data:`MEASURED`, cut at the option's limits; where they were not measured, the limits, which is an upper
+    bound), A the parent's own tokens
     (``Prior.output_tokens``), R tokens of a child's answer, Q of a task with its line, P of the prompt:
 
     * parent: b + 1 calls, A tokens written, read :math:`(b+1)(P + I) + G\,b(b+1)/2` with I the instruction and
@@ -68,9 +69,7 @@ class Threads:
     name = "threads"
 
     def options(self, prior: Prior) -> tuple[StrategyOption, ...]:
-        """Return limits of several sizes; none where spawning was not measured."""
-        if any(name not in prior.extra for name in MEASURED):
-            return ()
+        """Return limits of several sizes."""
         return tuple(_option(self.name, prior, children, spawns) for children, spawns in SIZES)
 
     def start(self, prompt: Prompt, option: StrategyOption) -> Session:
@@ -89,7 +88,8 @@ def _option(name: str, prior: Prior, children: int, spawns: int) -> StrategyOpti
     """Return an option with what it takes."""
     settings = {"children": float(children), "spawns": float(spawns), "child_tokens": 0.0}
     limits = _limits(settings, prior.max_tokens)
-    mean = {key: prior.extra[key] for key in MEASURED}
+    most = (spawns, children, limits.child_tokens, TASK_CHARACTERS / 4)
+    mean = {key: prior.extra.get(key, float(limit)) for key, limit in zip(MEASURED, most, strict=True)}
     b, c = min(mean["spawns"], spawns), min(mean["children"], children)
     low = math.floor(b)
     taken = _usage(prior, mean, low, c).times(1 - (b - low)).plus(_usage(prior, mean, low + 1, c).times(b - low))
@@ -112,7 +112,9 @@ def _option(name: str, prior: Prior, children: int, spawns: int) -> StrategyOpti
         latency_s=None if prior.output_s is None else way * prior.output_s,
         needs=frozenset({"completions", "prefix"}),
     )
-    return replace(made, value=prior.extra.get(made.name))
+    known = all(key in prior.extra for key in MEASURED)
+    bound = None if known else "how often the model spawns tasks is not known"
+    return replace(made, value=prior.extra.get(made.name), upper_bound=bound)
 
 
 def _usage(prior: Prior, mean: Mapping[str, float], spawns: int, children: float) -> Usage:

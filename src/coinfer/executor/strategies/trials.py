@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 from pathlib import Path
 
-from coinfer.errors import InputError
+from coinfer.errors import InputError, Plain
 from coinfer.executor.backends.base import Completion
 from coinfer.executor.budget import Amount
 from coinfer.executor.grade import grade, grades
@@ -20,7 +21,7 @@ from coinfer.executor.strategies.ask import Ask, Decode, Missing, Reply, Sample,
 from coinfer.executor.strategies.discussion import DEBATE, GRAPH_AGENTS, GraphDiscussion
 from coinfer.executor.strategies.graph import gain_name
 from coinfer.executor.strategies.journal import ReplyLine, SessionJournal, SessionsHeader
-from coinfer.executor.strategies.menu import can_run
+from coinfer.executor.strategies.menu import why_not
 from coinfer.executor.strategies.provider import Provider
 from coinfer.executor.strategies.requests import prompt_of
 from coinfer.executor.strategies.scheduler import SessionScheduler, Work
@@ -35,6 +36,7 @@ from coinfer.executor.strategies.strategy import (
     Usage,
     estimated_tokens,
     metered_usage,
+    why_no_option,
 )
 from coinfer.executor.strategies.work import work_sha256
 
@@ -53,6 +55,8 @@ class Trials:
         The pilot's samples, by request and role.
     names
         Strategies, or options by their names.
+    missing
+        Why needs cannot be had.
     """
 
     providers: Mapping[str, Provider]
@@ -60,6 +64,7 @@ class Trials:
     options: RunOptions
     sampled: Mapping[str, Mapping[str, tuple[Completion, ...]]]
     names: tuple[str, ...]
+    missing: Mapping[Need, str] = field(default_factory=dict)
 
 
 REREAD = StrategyOption(strategy="reread", settings={}, value=None, expected={}, worst={})
@@ -168,7 +173,7 @@ async def tried(
     spent
         What the samples took: the caps hold for both together.
     journal_path
-        Of the trials; that of pairs of agents, which graphs need, stands beside it.
+        Begins the name of each option's journal, and of that of pairs of agents, which graphs need.
 
     Raises
     ------
@@ -179,43 +184,70 @@ async def tried(
     lines: list[ReplyLine] = []
     asked = [request for request in requests if request.id in priors]
     if GraphDiscussion.name in trials.names:
+        if sum(role in trials.offers for role in agent_roles(GRAPH_AGENTS)) < 2:
+            raise _cannot_try(GraphDiscussion.name, "nobody serves the roles 'agent 1' and 'agent 2'")
         path = journal_path.with_name(f"{journal_path.name}.pairs")
         found, more, replies = await _with_gains(trials, asked, found, spent, path)
         spent, lines = spent.plus(more), [*lines, *replies]
     watched, work = _work(trials, asked, strategies, found)
-    answers, (taken, each), replies = await _run(trials, [item for _, item in work], spent, journal_path)
-    right = await asyncio.to_thread(_graded, [request for request, _ in work], [item for _, item in work], answers)
+    answers, each = dict[str, Answer](), dict[str, Amount]()
+    for name, own in work.items():
+        # A journal for each option: another pilot may try others, and still finds these.
+        path = journal_path.with_name(f"{journal_path.name}-{hashlib.sha256(name.encode()).hexdigest()[:12]}")
+        made, (taken, used), replies = await _run(trials, [item for _, item in own], spent, path)
+        spent, lines = spent.plus(taken), [*lines, *replies]
+        answers, each = answers | made, each | used
+    pairs = [pair for own in work.values() for pair in own]
+    right = await asyncio.to_thread(_graded, [request for request, _ in pairs], [item for _, item in pairs], answers)
     measured: dict[str, dict[str, Measured]] = {}
-    for (request, item), good in zip(work, right, strict=True):
+    for (request, item), good in zip(pairs, right, strict=True):
         name = item.prompt.id
         if name not in watched.cut:
             usage = _settled(watched.used[name], each[name])
             usage |= {role: Usage() for role in item.option.expected if role not in usage}
             measured.setdefault(request.id, {})[item.option.name] = Measured(value=good, usage=usage)
-    for name, own in measured.items():
-        found[name] = replace(found[name], measured={**found[name].measured, **own})
-    return found, spent.plus(taken).less(before), [*lines, *replies]
+    for name, seen in measured.items():
+        found[name] = replace(found[name], measured={**found[name].measured, **seen})
+    return found, spent.less(before), lines
 
 
 def _work(
     trials: Trials, requests: Sequence[Request], strategies: Sequence[Strategy], priors: Mapping[str, Prior]
-) -> tuple[_Watched, list[tuple[Request, Work]]]:
-    """Return a session for each option that is tried, on each request."""
+) -> tuple[_Watched, dict[str, list[tuple[Request, Work]]]]:
+    """Return, for each option that is tried, a session on each request."""
     watched = _Watched()
-    work, known = [], {GraphDiscussion.name}
+    work: dict[str, list[tuple[Request, Work]]] = {}
+    known: set[str] = set()
+    reasons: dict[str, str] = {}
     for request in requests:
         for strategy in strategies:
-            for option in strategy.options(priors[request.id]):
+            options = strategy.options(priors[request.id])
+            if not options:
+                reasons.setdefault(strategy.name, why_no_option(strategy))
+            for option in options:
                 named = {strategy.name, option.name} & set(trials.names)
-                if not named or not can_run(option, trials.offers):
-                    continue
-                known |= named
-                prompt = replace(prompt_of(request), id=f"{request.id}/{option.name}")
-                work.append((request, Work(prompt=prompt, strategy=_Trial(strategy, watched), option=option)))
-    unknown = sorted(set(trials.names) - known)
-    if unknown:
-        raise InputError("--try", expected="strategies, or options by their names, that can be run", found=unknown[0])
+                lacking = why_not(option, trials.offers, trials.missing) if named else None
+                if lacking is not None:
+                    reasons |= dict.fromkeys(named, lacking)
+                elif named:
+                    known |= named
+                    prompt = replace(prompt_of(request), id=f"{request.id}/{option.name}")
+                    item = Work(prompt=prompt, strategy=_Trial(strategy, watched), option=option)
+                    work.setdefault(option.name, []).append((request, item))
+    unknown = next((name for name in trials.names if name not in known), None)
+    if unknown is not None:
+        raise _cannot_try(unknown, reasons.get(unknown))
     return watched, work
+
+
+def _cannot_try(name: str, reason: str | None) -> InputError:
+    """Return the sentence on what cannot be tried: whoever gave a program has named no option."""
+    if reason is None:
+        return InputError("--try", expected="strategies, or options by their names, as a menu has them", found=name)
+    program, is_program, _ = name.partition("@")
+    if is_program:
+        return InputError(f"program {program!r}", expected="what its stages need", found=Plain(reason))
+    return InputError("--try", expected=f"what {name} needs", found=Plain(reason))
 
 
 def _graded(requests: Sequence[Request], work: Sequence[Work], answers: Mapping[str, Answer]) -> list[float]:

@@ -80,6 +80,9 @@ class Option(Record, frozen=True, kw_only=True):
         How many samples the option draws at most; needed in posterior menus.
     settings
         Everything else: ``beam_width``, ``sequential_ratio``, ``temperature`` and so on.
+    upper_bound
+        Why the expected costs of this option are upper bounds and no means, such as a chance that was not measured.
+        Absent: they are means.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Option(Record, frozen=True, kw_only=True):
     arm: str | None = None
     samples: int | None = None
     settings: dict[str, float] | None = None
+    upper_bound: str | None = None
 
     def __post_init__(self) -> None:
         for field in ("name", "strategy"):

@@ -207,6 +207,12 @@ def remarks(problem: BudgetProblem) -> tuple[str, ...]:
             found.append(f"Finding out the strata takes {total}, which no budget limits.")
     if isinstance(problem.menus, TableMenus) and problem.menus.value_error is None:
         found.append("The menus give no standard errors, so the plan has no interval.")
+    bounds: dict[str, list[str]] = {}
+    for option in problem.options:
+        if option.upper_bound is not None:
+            bounds.setdefault(option.upper_bound, []).append(option.name)
+    for reason, names in bounds.items():
+        found.append(f"Costs of {', '.join(names)} are upper bounds and no means: {reason}.")
     return tuple(found)
 
 
