@@ -181,7 +181,7 @@ def _between(program: LayeredPath, generator: np.random.Generator, tightness: fl
         path = shortest(_weighted(ascending, np.eye(program.resources)[resource]))
         assert path is not None
         used.append(program.used(path))
-    scale = np.max(used, axis=0)
+    scale = np.maximum(np.max(used, axis=0), 1e-9)
     middle = shortest(_weighted(ascending, generator.uniform(0.5, 1.5, program.resources) / scale))
     assert middle is not None
     least = program.used(middle)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coinfer.errors import InputError, Plain
 from coinfer.solver.program import FloatArray
@@ -162,6 +163,28 @@ class LayeredPath:
             return 0.0
         moved = self.rate[0, start, end] * self.amount[0, codec, boundary]
         return float(self.weight[0, boundary] * moved + self.extra[0, codec, boundary])
+
+    def earlier(self) -> NDArray[np.int64]:
+        """Return for each carrier the last one before it that can be swapped with it, (carriers,); -1 without."""
+        earlier = np.full(self.carriers, -1, dtype=np.int64)
+        for carrier in range(1, self.carriers):
+            alike = [other for other in range(carrier) if self._alike(other, carrier)]
+            earlier[carrier] = max(alike, default=-1)
+        return earlier
+
+    def _alike(self, one: int, other: int) -> bool:
+        """Return whether nothing changes when two carriers are swapped."""
+        if self.source in {one, other}:
+            return False
+        order = np.arange(self.carriers + 1)
+        order[[one, other]] = other, one
+        rows = [array for array in (self.size, self.busy) if array is not None]
+        return (
+            bool(self.capacity[one] == self.capacity[other])
+            and np.array_equal(self.step[:, one], self.step[:, other])
+            and all(np.array_equal(array[one], array[other]) for array in rows)
+            and all(np.array_equal(way, way[:, order][:, :, order]) for way in (self.fixed, self.rate))
+        )
 
     def jumps(self, path: Path) -> list[tuple[int, int, int, int]]:
         """Return boundary, start, end and codec of every jump of ``path``."""
