@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -108,7 +109,7 @@ def test_tells_its_progress():
     told: list[Progress] = []
     solve_path(split_like(4, steps=20, carriers=4), on_progress=told.append)
     assert told
-    assert all(a.bound <= b.bound and a.value >= b.value for a, b in zip(told, told[1:], strict=False))
+    assert all(a.bound <= b.bound and a.value >= b.value for a, b in itertools.pairwise(told))
 
 
 def test_mixed_bottlenecks_go_to_an_integer_program():

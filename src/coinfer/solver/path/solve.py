@@ -120,7 +120,7 @@ def _labels(
     found = kind(program, limits=limits, stop=stop, on_progress=on_progress, kernels=kernels)
     value = math.inf if found.path is None else program.value(found.path)
     bound = min(found.bound, value)
-    if found.limit is None and found.path is not None and value - bound <= CLOSE * value:
+    if found.limit is None and found.path is not None and value - bound <= 2.0 * CLOSE * value:
         bound = value  # the search did not look for anything as little better as that
     proof, certified = _proven(program, found, bound)
     if found.path is None:
