@@ -47,7 +47,7 @@ def test_only_what_is_true_is_shown(seed, kind, order, count, raised):
 
 def test_the_found_prices_show_it_with_few_beginnings():
     """With the prices of the search the checker lists far fewer beginnings than with those of single resources."""
-    program = split_like(3, steps=40, carriers=6)
+    program = split_like(3, steps=40, carriers=8)
     proof = solve_path(program).proof
     assert shown(program, proof, 300)
     assert not shown(program, msgspec.structs.replace(proof, prices=()), 300)

@@ -56,7 +56,7 @@ class Labels:
 
     def __post_init__(self) -> None:
         graph = self.rows.graph
-        self.pool = np.zeros((FIRST_ROOM, len(self.rows.budget) + 2))
+        self.pool = np.zeros((FIRST_ROOM, len(self.rows.budget) + 2 + len(self.given)))
         self.links = np.zeros((FIRST_ROOM, 6), dtype=np.int64)
         self.first = np.full(graph.nodes, -1, dtype=np.int64)
 
@@ -88,11 +88,14 @@ class Labels:
             while len(labels):
                 since = count
                 self._grow(count + (arcs.stop - arcs.start))
+                priced = (*frame.priced, limit, frame.offset)
+                part = (frame.arcs[arcs], frame.numbers[arcs])
                 done, count = self.rows.steps.extend(
-                    labels, frame.arcs[arcs], frame.numbers[arcs], *frame.fixed, limit, *frame.sides,
-                    self.pool, self.links, count,
-                )  # fmt: skip
-                count = self.rows.steps.settle(self.pool, self.links, self.first, self.rows.free, since, count)
+                    labels, part, frame.nodes, frame.carriers, priced, self.pool, self.links, count
+                )
+                count = self.rows.steps.settle(
+                    self.pool, self.links, self.first, len(self.rows.budget), self.rows.free, since, count
+                )
                 labels = labels[done:]
                 if count > since:
                     self._improve(frame, since, count, result)
@@ -108,7 +111,7 @@ class Labels:
                 found.append(label)
             label = int(self.links[label, 0])
         labels = np.array(found, dtype=np.int64)
-        bound = self.pool[labels, -1]
+        bound = self.pool[labels, len(self.rows.budget) + 1]
         labels, bound = labels[bound <= result.cutoff], bound[bound <= result.cutoff]
         order = np.argsort(bound, kind="stable")
         if len(order) > width:
@@ -159,8 +162,9 @@ class _Frame:
         self.arcs = np.stack([graph.head, np.arange(len(graph.head))], axis=1)
         self.numbers = np.concatenate([graph.use, graph.load[:, None]], axis=1)
         places = np.stack([graph.carrier, graph.jumps.astype(np.int64)], axis=1)
-        self.fixed = (onward, places, self.prices, carrier_prices, spare)
-        self.sides = (self.offset, graph.room, graph.earlier, rows.free)
+        self.nodes = (places, onward)
+        self.carriers = (graph.room, graph.earlier, rows.free)
+        self.priced = (self.prices, carrier_prices, spare)
         shape = (len(given), graph.nodes)
         self.done = np.empty((*shape, graph.use.shape[1]))
         self.loaded, self.taken = np.empty(shape), np.empty(shape, dtype=np.int64)

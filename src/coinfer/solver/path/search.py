@@ -30,8 +30,10 @@ from coinfer.solver.progress import OnProgress, Progress, Stop
 CLOSE = 5e-11
 """Share of its value by which a path must be better than the best one to be looked for."""
 ASCENT = 60
-WIDTHS = (200, 5_000, 100_000)
+WIDTHS = (10, 200, 5_000, 100_000)
 """Labels kept at a node, from pass to pass of a round while some had to be dropped."""
+DIVE = 10
+"""Labels kept at a node while any path will do."""
 MOST_LABELS = 3_000_000
 """Labels of one pass: some 300 MB."""
 FIRST_TRIAL = 0.01
@@ -54,6 +56,8 @@ class Search:
         Rows that showed something, by which the checker can show it again: of resources and of carriers.
     limit
         What ended the search; ``None`` while nothing has.
+    dived
+        Whether a first path has been looked for with no cutoff.
     """
 
     program: LayeredPath
@@ -70,6 +74,7 @@ class Search:
     labels: int = 0
     limit: str | None = None
     prices: list[Row] = field(default_factory=list)
+    dived: bool = False
     began: float = field(default_factory=time.perf_counter)
 
     def run(self) -> None:
@@ -119,10 +124,21 @@ class Search:
             if result.dropped == math.inf:
                 return True
             self._bounded(min(result.dropped, cutoff, self.cutoff))
+            if self.path is None and not self.dived:
+                self._dive(rows, given)
+                return False
             if self.finished():
                 return False
         self.limit = "other"
         return False
+
+    def _dive(self, rows: Rows, given: list[Row]) -> None:
+        """Look for any path, with few labels and no cutoff."""
+        self.dived = True
+        given = [rows.row(row.prices, row.carrier_prices) for row in given]
+        labels = Labels(rows=rows, given=given, accept=lambda arcs: self._met(rows.graph, arcs))
+        result = labels.run(self.cutoff, width=DIVE, most=MOST_LABELS, ended=self._ended)
+        self.labels += result.labels
 
     def _reduced(self, rows: Rows, given: list[Row], cutoff: float) -> tuple[Rows, list[Row]]:
         """Leave out arcs that no path below ``cutoff`` takes, and price what is left anew, until little changes."""

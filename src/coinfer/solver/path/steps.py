@@ -120,18 +120,10 @@ def improve(
 
 def extend(  # noqa: PLR0912
     labels: IntArray,
-    arcs: IntArray,
-    arc_numbers: FloatArray,
-    onward: FloatArray,
-    node_numbers: IntArray,
-    prices: FloatArray,
-    carrier_prices: FloatArray,
-    spare: FloatArray,
-    limit: FloatArray,
-    offset: FloatArray,
-    room: FloatArray,
-    earlier: IntArray,
-    free: bool,
+    arcs: tuple[IntArray, FloatArray],
+    nodes: tuple[IntArray, FloatArray],
+    carriers: tuple[FloatArray, IntArray, bool],
+    priced: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
     pool: FloatArray,
     links: IntArray,
     count: int,
@@ -142,45 +134,47 @@ def extend(  # noqa: PLR0912
     ----------
     labels
         The labels to extend.
-    arcs, arc_numbers
+    arcs
         (arcs, 2): head, and the arc's number. (arcs, resources + 1): use, then load.
-    onward
-        (nodes, rows): least priced cost to the end, less what all carriers that may still come can hold.
-    node_numbers
-        (nodes, 2): carrier, and 1 where jumps lead.
-    prices, carrier_prices, spare
-        (rows, resources), (rows, carriers), and the price of all the room of a carrier, (rows, carriers).
-    limit, offset
-        (rows,): most priced cost, and the part of it that is the priced budgets.
-    room, earlier, free
-        As in the graph.
+    nodes
+        (nodes, 2): carrier, and 1 where jumps lead. (nodes, rows): least priced cost to the end, less what all carriers
+        that may still come can hold.
+    carriers
+        ``room`` and ``earlier`` as in the graph, and whether the order is free.
+    priced
+        Prices (rows, resources) and (rows, carriers); the price of all the room of a carrier (rows, carriers); the most
+        priced cost, and the part of it that is the priced budgets, (rows,) each.
     pool, links, count
-        (most, resources + 2): use, load and bound of each label. (most, 6): next label of the node (-1: the last),
-        label before, arc, carriers used as bits, 1 while it counts, node. Labels so far; the new ones come behind.
+        (most, resources + 2 + rows): use, load and bound of each label, and in free order for each row the price of the
+        room on carriers before its own. (most, 6): next label of the node (-1: the last), label before, arc, carriers
+        used as bits, 1 while it counts, node. Labels so far; the new ones come behind.
 
     Returns
     -------
     How many of ``labels`` are done, and how many labels there are now.
     """
+    (ways, numbers), (places, onward), (room, earlier, free) = arcs, nodes, carriers
+    prices, carrier_prices, spare, limit, offset = priced
     rows, resources = prices.shape
     for position in range(len(labels)):
-        if count + len(arcs) > len(pool):
+        if count + len(ways) > len(pool):
             return position, count
         label = labels[position]
-        for k in range(len(arcs)):
-            end = arcs[k, 0]
-            own, jump = node_numbers[end, 0], node_numbers[end, 1]
+        before = places[links[label, 5], 0]
+        for k in range(len(ways)):
+            end = ways[k, 0]
+            own, jump = places[end, 0], places[end, 1]
             used, held = links[label, 3], 0.0
             if free and jump and own >= 0:
                 if used >> own & 1 or (earlier[own] >= 0 and not used >> earlier[own] & 1):
                     continue
                 used |= np.int64(1) << own
             if not jump:
-                held = pool[label, resources] + arc_numbers[k, resources]
+                held = pool[label, resources] + numbers[k, resources]
                 if held > room[own]:
                     continue
             for r in range(resources):
-                pool[count, r] = pool[label, r] + arc_numbers[k, r]
+                pool[count, r] = pool[label, r] + numbers[k, r]
             bound, good = 0.0, True
             for row in range(rows):
                 left = onward[end, row]
@@ -188,10 +182,12 @@ def extend(  # noqa: PLR0912
                     left += prices[row, r] * pool[count, r]
                 if own >= 0:
                     left += carrier_prices[row, own] * held
-                if free:
-                    for other in range(len(room)):
-                        if used >> other & 1 and other != own:
-                            left += spare[row, other]
+                if free:  # what is over on the carriers before must not count as room
+                    paid = pool[label, resources + 2 + row]
+                    if jump and before >= 0:
+                        paid += spare[row, before]
+                    pool[count, resources + 2 + row] = paid
+                    left += paid
                 if not left <= limit[row]:
                     good = False
                     break
@@ -199,18 +195,19 @@ def extend(  # noqa: PLR0912
                     bound = max(bound, left - offset[row])
             if good:
                 pool[count, resources], pool[count, resources + 1] = held, bound
-                links[count, 1], links[count, 2], links[count, 3] = label, arcs[k, 1], used
+                links[count, 1], links[count, 2], links[count, 3] = label, ways[k, 1], used
                 links[count, 4], links[count, 5] = 1, end
                 count += 1
     return len(labels), count
 
 
-def settle(pool: FloatArray, links: IntArray, first: IntArray, free: bool, since: int, count: int) -> int:
+def settle(
+    pool: FloatArray, links: IntArray, first: IntArray, resources: int, free: bool, since: int, count: int
+) -> int:
     """Put the labels from ``since`` on to their nodes unless another label there uses no more; return the new count.
 
     A label counts no longer where a new one uses no more than it. ``first`` (nodes,): a label of each node.
     """
-    width = pool.shape[1] - 1  # without the bound
     kept = since
     for label in range(since, count):
         node, used, good = links[label, 5], links[label, 3], True
@@ -219,7 +216,7 @@ def settle(pool: FloatArray, links: IntArray, first: IntArray, free: bool, since
             if links[other, 4]:
                 both = used & links[other, 3] if free else used
                 below, above = both == used, not free or both == links[other, 3]
-                for r in range(width):
+                for r in range(resources + 1):
                     below = below and pool[label, r] <= pool[other, r]
                     above = above and pool[label, r] >= pool[other, r]
                     if not below and not above:
