@@ -41,6 +41,8 @@ def exhausted(places: Places, *, most_labels: int) -> bool:
     waiting: list[list[Labels]] = [[] for _ in range(program.steps + 1)]
     listed = 0
     for boundary in range(program.steps):
+        if boundary and not waiting[boundary]:
+            continue
         ended = None if boundary == 0 else _undominated(places, _joined(waiting[boundary]))
         arrived = _undominated(places, _start(places) if ended is None else _jumped(places, ended, boundary))
         begun = _stepped(places, arrived, boundary) if program.mixed_modes else _begun(places, arrived, boundary)

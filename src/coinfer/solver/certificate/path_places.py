@@ -54,6 +54,10 @@ class Places:
         self.limit = np.array([np.sum(row[row > 0.0] * most[row > 0.0]) for row in prices])
         self.limited = np.isfinite(program.budget)
         self.limited[0] = True
+        count = program.carriers
+        ways = np.isfinite(program.fixed[self.limited, :count, :count]).all(axis=0) & _follows(program)
+        self.ways = ways[..., None]
+        self.fixed = np.where(np.isfinite(program.fixed), program.fixed, 0.0)
         self.possible = np.asarray(np.isfinite(program.step[self.limited]).all(axis=0))
         self.step = np.where(self.possible, program.step, 0.0)
         self.step[~np.isfinite(self.step)] = 0.0  # of a resource without a limit
@@ -75,11 +79,11 @@ class Places:
     def jumps(self, boundary: int) -> FloatArray:
         """Return what jumps use, (resources, carriers, carriers, codecs); all infinite where there is no way."""
         program, count = self.program, self.program.carriers
-        fixed, rate = program.fixed[:, :count, :count, None], program.rate[:, :count, :count, None]
-        way = np.isfinite(fixed[self.limited]).all(axis=0) & _follows(program)[..., None]
+        fixed, rate = self.fixed[:, :count, :count, None], program.rate[:, :count, :count, None]
+        way = self.ways
         amount, extra = program.amount[:, None, None, :, boundary], program.extra[:, None, None, :, boundary]
         weight = program.weight[:, boundary, None, None, None]
-        use = weight * (np.where(np.isfinite(fixed), fixed, 0.0) + rate * amount) + extra
+        use = weight * (fixed + rate * amount) + extra
         if self.below < np.inf:
             way = way & (weight[0] * rate[0] * amount[0] + extra[0] < self.below)
         return np.where(way, use, np.inf)

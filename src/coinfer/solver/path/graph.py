@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coinfer.solver.path.program import LayeredPath, Path, Piece
-from coinfer.solver.path.tables import SLACK, Tables, ends, ends_busy, jump_busy, jump_use, tables_of
+from coinfer.solver.path.tables import SLACK, Tables, ends, ends_busy, followers, tables_of
 from coinfer.solver.program import FloatArray, IntArray
 
 
@@ -152,20 +152,23 @@ def _outer(tables: Tables, nodes: int, below: float) -> list[Arcs]:
 
 def _jumps(tables: Tables, below: float) -> Arcs:
     """Return the jumps between carriers."""
-    program = tables.program
-    count = program.carriers
-    places, uses = [np.zeros((4, 0), dtype=np.int64)], [np.zeros((0, len(tables.kept)))]
-    for boundary in range(1, program.steps):
-        use = jump_use(tables, boundary)
-        there = np.isfinite(use).all(axis=0)
-        if below < np.inf:
-            there &= jump_busy(program, boundary) < below
-        own = np.nonzero(there)
-        places.append(np.stack([np.full(len(own[0]), boundary), *own]))
-        uses.append(use[:, own[0], own[1], own[2]].T)
-    boundary, start, end, codec = np.concatenate(places, axis=1)
-    base = 1 + 2 * count * boundary
-    return base + start, base + count + end, codec, np.concatenate(uses), np.zeros(len(codec))
+    program, kept, count = tables.program, tables.kept, tables.program.carriers
+    inner = slice(1, program.steps)
+    fixed = program.fixed[kept, :count, :count]
+    start, end = np.nonzero(followers(program) & np.isfinite(fixed).all(axis=0))
+    fixed, rate = fixed[:, start, end], program.rate[kept][:, start, end]
+    # (kept, boundaries, pairs, codecs)
+    weight = program.weight[kept, inner][:, :, None, None]
+    amount, extra = (part[kept, :, inner].transpose(0, 2, 1)[:, :, None, :] for part in (program.amount, program.extra))
+    moved = rate[:, None, :, None] * amount
+    use = weight * (fixed[:, None, :, None] + moved) + extra
+    boundary, pair, codec = (axis.ravel() for axis in np.indices(use.shape[1:]))
+    use = use.reshape(len(kept), -1).T
+    if below < np.inf:
+        quick = (weight[0] * moved[0] + extra[0]).ravel() < below
+        boundary, pair, codec, use = boundary[quick], pair[quick], codec[quick], use[quick]
+    base = 1 + 2 * count * (boundary + 1)
+    return base + start[pair], base + count + end[pair], codec, use, np.zeros(len(codec))
 
 
 def _pieces(tables: Tables) -> Arcs:
