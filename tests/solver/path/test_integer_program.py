@@ -27,3 +27,9 @@ def test_equals_enumeration(seed, order, mixed_modes, objective, engine):
     assert result.value == pytest.approx(best, abs=1e-6)
     assert result.bound <= best + 1e-6
     assert result.path is None or program.broken(result.path) is None
+
+
+def test_no_carrier_only_passes_on():
+    """Where two carriers have no way to each other, a third that does no step does not make one."""
+    program = random_path(3869, order="free")
+    assert solve_path(program, engine="highs").value == enumerate_path(program) == 12.0

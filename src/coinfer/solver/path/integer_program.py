@@ -6,8 +6,8 @@ step :math:`l`; :math:`i_{l,b,m}` and :math:`o_{l,b,m}`: a piece begins, or has 
 .. math:: x_{l,b,m} = x_{l-1,b,m} + i_{l,b,m} - o_{l,b,m}, \quad \sum_m i_{l,b,m} = \sum_{a,c} y_{l,a,b,c}, \quad
    \sum_m o_{l,a,m} = \sum_{b,c} y_{l,a,b,c},
 
-with the modes of a carrier added up in the first row where a piece may mix them. A unit of flow goes in at the first
-boundary and out at the last one.
+:math:`i_{l,b,m} \le x_{l,b,m}`, with the modes of a carrier added up in these rows where a piece may mix them. A unit of
+flow goes in at the first boundary and out at the last one.
 """
 
 from __future__ import annotations
@@ -121,6 +121,16 @@ def _flow(form: PathForm) -> None:
         number.append(np.full(there.sum(), sign))
     entries = (np.concatenate(part) for part in (row, column, number))
     _equal(form, "carry", *entries, count=int(state.max()) + 1, right=0.0)
+    # A carrier that only passes on would be a way that is not there.
+    begun, done = form.begin >= 0, form.step >= 0
+    form.builder.rows(
+        "carry at once",
+        row=np.concatenate([state[begun], state[done]]),
+        column=np.concatenate([form.begin[begun], form.step[done]]),
+        coefficient=np.concatenate([np.ones(begun.sum()), -np.ones(done.sum())]),
+        upper=0.0,
+        count=int(state.max()) + 1,
+    )
     at, first, end, _, jump = form.jump.T
     for name, columns, ways in (("begin", form.begin, end), ("end", form.end, first)):
         inner = (columns >= 0) & (boundary > 0) & (boundary < program.steps)

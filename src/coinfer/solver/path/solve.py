@@ -170,10 +170,13 @@ def _integer_program(
     form = formulate_path(program)
     result = mip.solve(form.built, engine=engine, limits=limits, stop=stop, on_progress=on_progress)
     path: Path | None = None if result.incumbent is None else form.decode(result.incumbent)
+    status, limit = result.status, result.limit
+    if path is not None and program.broken(path) is not None:  # within the engine's tolerance, and not within ours
+        path, status, limit = None, Status.UNSOLVED, limit or "other"
     value = math.inf if path is None else program.value(path)
     return PathResult(
-        status=result.status,
-        limit=result.limit,
+        status=status,
+        limit=limit,
         path=path,
         value=value,
         bound=min(value, max(0.0, result.bound)),
