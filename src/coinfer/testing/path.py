@@ -61,6 +61,31 @@ def random_path(
     )
 
 
+def tight_path(seed: int, *, order: Literal["fixed", "free"] = "fixed", mixed_modes: bool = False) -> LayeredPath:
+    """Draw a small program that prices settle badly: what is cheap uses much, and budgets and memory bind."""
+    generator = np.random.default_rng(seed)
+    steps, carriers, modes = 5, 3 if mixed_modes else 4, 2
+    cost = generator.integers(1, 30, (carriers, modes, steps)).astype(float)
+    step = np.stack([cost, 30.0 - cost + generator.integers(0, 4, cost.shape), generator.integers(0, 20, cost.shape)])
+    points = carriers + 1
+    size = generator.integers(1, 9, cost.shape).astype(float)
+    jump = generator.integers(0, 6, (3, points, points)).astype(float)
+    return LayeredPath(
+        step=step,
+        size=size,
+        capacity=generator.integers(8, 20, carriers).astype(float),
+        budget=np.array([np.inf, generator.integers(12, 18) * steps, generator.integers(8, 14) * steps], dtype=float),
+        weight=np.ones((3, steps + 1)),
+        fixed=jump,
+        rate=np.zeros((3, points, points)),
+        amount=np.zeros((3, 1, steps + 1)),
+        extra=np.zeros((3, 1, steps + 1)),
+        busy=cost,
+        order=order,
+        mixed_modes=mixed_modes,
+    )
+
+
 def all_paths(program: LayeredPath) -> Iterator[Path]:
     """List every path, feasible or not."""
     steps, carriers = program.steps, program.carriers

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coinfer.errors import CertificateError
 from coinfer.solver.certificate.path import PathProof, check_path
 from coinfer.solver.path.solve import solve_path
-from coinfer.testing.path import enumerate_path, random_path, split_like
+from coinfer.testing.path import enumerate_path, random_path, split_like, tight_path
 
 CLASSES = st.sampled_from((("sum", False), ("sum", True), ("bottleneck", False)))
 ORDERS = st.sampled_from(("fixed", "free"))
@@ -41,6 +41,21 @@ def test_only_what_is_true_is_shown(seed, kind, order, count, raised):
     assert check_path(program, proof) <= best
     if best < math.inf:
         for bound in (best * (1.0 + raised) + 1e-6, None):
+            with pytest.raises(CertificateError, match="not shown"):
+                check_path(program, msgspec.structs.replace(proof, bound=bound))
+
+
+@pytest.mark.parametrize("order", ["fixed", "free"])
+@pytest.mark.parametrize("mixed_modes", [False, True])
+@pytest.mark.parametrize("count", [0, 2])
+def test_long_lists_are_sound(order, mixed_modes, count):
+    """On tight programs, where most is left to the list, the optimum is shown and nothing above it."""
+    for seed in range(15):
+        program = tight_path(seed, order=order, mixed_modes=mixed_modes)
+        best = enumerate_path(program)
+        proof = priced(seed, program, best, count)
+        assert check_path(program, proof) == pytest.approx(best, rel=1e-9)
+        for bound in (best * (1.0 + 1e-6), None) if best < math.inf else ():
             with pytest.raises(CertificateError, match="not shown"):
                 check_path(program, msgspec.structs.replace(proof, bound=bound))
 

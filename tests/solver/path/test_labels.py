@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from coinfer.errors import InputError
 from coinfer.solver.certificate.path import check_path
 from coinfer.solver.limits import Limits
+from coinfer.solver.path import search
 from coinfer.solver.path.solve import solve_path
 from coinfer.solver.progress import Progress, Stop
 from coinfer.solver.result import Status
-from coinfer.testing.path import enumerate_path, random_path, split_like
+from coinfer.testing.path import enumerate_path, random_path, split_like, tight_path
 
 CLASSES = st.sampled_from((("sum", False), ("sum", True), ("bottleneck", False)))
 ORDERS = st.sampled_from(("fixed", "free"))
@@ -35,6 +36,24 @@ def test_equals_enumeration(seed, kind, order):
     assert result.certified
     assert check_path(program, result.proof) == pytest.approx(best, rel=1e-9)
     assert result.path is None or program.broken(result.path) is None
+
+
+@pytest.mark.parametrize("order", ["fixed", "free"])
+@pytest.mark.parametrize("mixed_modes", [False, True])
+@pytest.mark.parametrize("widths", [(100_000,), (3,), (1,)])
+def test_labels_alone_are_exact(monkeypatch, order, mixed_modes, widths):
+    """Without good prices, labels find the optimum of tight programs; where some are dropped, the bound is true."""
+    monkeypatch.setattr(search, "ASCENT", 0)
+    monkeypatch.setattr(search, "FIRST_TRIAL", 9.0)
+    monkeypatch.setattr(search, "WIDTHS", widths)
+    for seed in range(12):
+        program = tight_path(seed, order=order, mixed_modes=mixed_modes)
+        best, result = enumerate_path(program), solve_path(program, engine="labels", kernels="plain")
+        assert result.bound <= best <= result.value
+        if widths[0] > 1000:
+            assert result.value == result.bound == best
+            assert result.certified
+        assert result.path is None or program.broken(result.path) is None
 
 
 @settings(max_examples=100, deadline=None)

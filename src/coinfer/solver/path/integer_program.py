@@ -6,8 +6,8 @@ step :math:`l`; :math:`i_{l,b,m}` and :math:`o_{l,b,m}`: a piece begins, or has 
 .. math:: x_{l,b,m} = x_{l-1,b,m} + i_{l,b,m} - o_{l,b,m}, \quad \sum_m i_{l,b,m} = \sum_{a,c} y_{l,a,b,c}, \quad
    \sum_m o_{l,a,m} = \sum_{b,c} y_{l,a,b,c},
 
-:math:`i_{l,b,m} \le x_{l,b,m}`, with the modes of a carrier added up in these rows where a piece may mix them. A unit of
-flow goes in at the first boundary and out at the last one.
+and :math:`i_{l,b,m} \le x_{l,b,m}`, with the modes of a carrier added up in these rows where a piece may mix them. A
+unit of flow goes in at the first boundary and out at the last one.
 """
 
 from __future__ import annotations
