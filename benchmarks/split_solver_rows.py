@@ -11,6 +11,7 @@ from coinfer.solver.path.dynamic import shortest
 from coinfer.solver.path.program import LayeredPath
 from coinfer.solver.path.result import PathResult
 from coinfer.solver.path.solve import solve_path
+from coinfer.solver.result import Status
 from coinfer.testing.path import split_like
 
 SIZES = ((32, 3), (32, 4), (80, 3), (80, 4), (80, 6), (80, 8), (80, 10))
@@ -73,6 +74,8 @@ def _beside(name: str, program: LayeredPath, ours: Timed, peer: str) -> Row:
     near = abs(other.value - ours[0].value) <= SAME * ours[0].value
     same = near if done else ours[0].value <= other.value * (1.0 + SAME)
     label = other.engine if done else f"{other.engine}, stopped at {PEER_TIME_S:g} s"
+    if other.status is Status.INFEASIBLE and ours[0].path is not None:
+        label += ", which says infeasible"
     claim = "budgeted splits: same optimum, ratio of CPU"
     return _row(claim, name, taken / ours[1], "x", None, same, label, taken + ours[1])
 

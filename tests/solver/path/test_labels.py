@@ -46,7 +46,7 @@ def test_labels_alone_are_exact(monkeypatch, order, mixed_modes, widths):
     monkeypatch.setattr(search, "ASCENT", 0)
     monkeypatch.setattr(search, "FIRST_TRIAL", 9.0)
     monkeypatch.setattr(search, "WIDTHS", widths)
-    for seed in range(12):
+    for seed in (0, 1, 2, 3, 4, 32, 54, 79, 202):  # the last ones have many ends that dominate one another
         program = tight_path(seed, order=order, mixed_modes=mixed_modes)
         best, result = enumerate_path(program), solve_path(program, engine="labels", kernels="plain")
         assert result.bound <= best <= result.value
