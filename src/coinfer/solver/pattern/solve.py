@@ -1,0 +1,161 @@
+"""The best line of aligned stages: a search over the rates a stage can have, an integer program at each."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from coinfer.solver.certificate.pattern import AnyLineBound, StagesBound, stage_rates
+from coinfer.solver.limits import Limits
+from coinfer.solver.mip import solve
+from coinfer.solver.pattern.bound import any_line_bound
+from coinfer.solver.pattern.columns import decode_stages, target_program
+from coinfer.solver.pattern.flow import Flow, Range, max_flow
+from coinfer.solver.pattern.program import PatternProgram, Stage
+from coinfer.solver.prove import prove
+from coinfer.solver.result import Status
+
+_EMPTY = Flow(value=0.0, edges={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternResult:
+    """The best line found, and how far from the best it can be.
+
+    Attributes
+    ----------
+    status
+        ``OPTIMAL`` where no line of aligned stages is faster, as the engine found; ``FEASIBLE`` where a limit was hit,
+        or links within the chosen stages carry less than the integer program needs; ``UNSOLVED`` and ``INFEASIBLE``
+        without stages.
+    stages
+        In the order of the line.
+    ranges
+        One for every unit that is used.
+    flow
+        What the ranges carry.
+    stages_bound
+        No line of aligned stages carries more, as the engine found; ``inf`` where nothing was found.
+    any_bound
+        No line at all carries as much; with its proof.
+    programs
+        Integer programs solved.
+    seconds
+        Wall-clock time.
+    """
+
+    status: Status
+    stages: tuple[Stage, ...]
+    ranges: tuple[Range, ...]
+    flow: Flow
+    stages_bound: float
+    any_bound: AnyLineBound
+    programs: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """The flow that the line carries."""
+        return self.flow.value
+
+
+def solve_pattern(program: PatternProgram, limits: Limits | None = None) -> PatternResult:
+    """Find the line of aligned stages with the largest rate.
+
+    The rate of a line is one of finitely many rates of stages; whether a rate is reached is monotone, so a binary
+    search over them with one integer program each finds the exact optimum of the class.
+
+    Parameters
+    ----------
+    program
+        What to cover.
+    limits
+        ``time_s`` is for the whole search; the incumbent and the bound are then what was shown by then.
+    """
+    began = time.perf_counter()
+    limits = limits or Limits()
+    any_bound = any_line_bound(program)
+    rates = stage_rates(program)
+    rates = rates[(rates > 0.0) & (rates < any_bound.rate)]
+    low, high = -1, len(rates)  # all up to low are reached, none from high on
+    stages: tuple[Stage, ...] = ()
+    programs, sure = 0, True
+    while high - low > 1:
+        left = None if limits.time_s is None else limits.time_s - (time.perf_counter() - began)
+        if left is not None and left <= 0.0:
+            sure = False
+            break
+        middle = (low + high) // 2
+        reached = _stages_at(program, float(rates[middle]), msgspec.structs.replace(limits, time_s=left))
+        programs += 1
+        if reached is None:
+            sure = False
+            break
+        if reached:
+            low, stages = middle, reached
+        else:
+            high = middle
+    ranges = ranges_of(program, stages)
+    flow = max_flow(ranges, steps=program.steps, link=program.link) if stages else _EMPTY
+    bound = float(rates[high - 1]) if high > 0 else 0.0
+    tight = flow.value >= bound * (1.0 - 1e-9)
+    if stages:
+        status = Status.OPTIMAL if sure and tight else Status.FEASIBLE
+    else:
+        status = Status.INFEASIBLE if sure else Status.UNSOLVED
+    return PatternResult(
+        status=status,
+        stages=stages,
+        ranges=ranges,
+        flow=flow,
+        stages_bound=bound,
+        any_bound=any_bound,
+        programs=programs,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _stages_at(program: PatternProgram, rate: float, limits: Limits) -> tuple[Stage, ...] | None:
+    """Return stages that reach ``rate``; empty where there are none, ``None`` where a limit left it open."""
+    target = target_program(program, rate)
+    if not len(target.columns.steps):
+        return ()
+    found = solve(target.program, limits=limits)
+    if found.incumbent is not None and found.value <= -program.steps:
+        return decode_stages(target, found.incumbent, program)
+    return () if found.status is Status.INFEASIBLE or found.bound > -program.steps + 0.5 else None
+
+
+def ranges_of(program: PatternProgram, stages: tuple[Stage, ...]) -> tuple[Range, ...]:
+    """Return what every unit of the stages holds, stage by stage."""
+    found, start = [], 0
+    for stage in stages:
+        stop = start + stage.steps
+        for kind, count in enumerate(stage.units):
+            rate = float(program.rate[kind, stage.steps - 1])
+            found += [Range(region=stage.region, kind=kind, start=start, stop=stop, rate=rate)] * count
+        start = stop
+    return tuple(found)
+
+
+def prove_stages(program: PatternProgram, result: PatternResult, limits: Limits | None = None) -> StagesBound | None:
+    """Prove that no line of aligned stages carries more than ``result.stages_bound``.
+
+    Returns
+    -------
+    StagesBound or None
+        What :func:`~coinfer.solver.certificate.pattern.check_stages` accepts; ``None`` where a limit ended the proof.
+    """
+    rates = stage_rates(program)
+    above = rates[rates > result.stages_bound]
+    if not len(above):
+        return StagesBound(rate=result.stages_bound, refuted=None, proof=None)
+    refuted = float(above[0])
+    target = target_program(program, refuted, covering=True)
+    shown = prove(target.program, limits=limits, scale=float(program.steps))
+    if shown.bound != math.inf:
+        return None
+    return StagesBound(rate=result.stages_bound, refuted=refuted, proof=shown.proof)
