@@ -1,0 +1,112 @@
+r"""What a pipeline sustains: flow, latency and the requests in flight that its caches hold, in one balance.
+
+A unit that always has work takes all that waits into its next pass. If tokens come at rate :math:`F_u`, a pass takes
+:math:`t_u = \mathrm{pass}_u + F_u t_u\,\mathrm{token}_u`, so
+
+.. math:: t_u(F_u) = \frac{\mathrm{pass}_u}{1 - F_u\,\mathrm{token}_u}.
+
+A token waits for half a pass on average and then for its own: :math:`\tfrac32 t_u`. With the shares :math:`s_u` of the
+flow and the latency :math:`\ell_e` of the edges, a token takes :math:`C = \sum_u s_u \tfrac32 t_u + \sum_e s_e \ell_e`,
+and a request with :math:`P` tokens read and :math:`O` written stays :math:`R = R_P + O\,C`. By Little's law the
+requests in flight are rate times stay; each keeps room for :math:`P + O` tokens in the cache of every unit it passes.
+So a unit with room :math:`K_u` allows :math:`F_u R \le K_u`, which falls short of what full batches would pass the
+more, the deeper the pipeline. All of it grows with the flow: bisection finds the largest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coinfer.models.split.pipeline import ENDS, PipelinePlan
+
+WAIT_PASSES = 1.5
+_ROUNDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sustained:
+    """Figures of a pipeline under as much work as it takes.
+
+    Attributes
+    ----------
+    tokens_per_s
+        Tokens read and written.
+    written_per_s
+        Tokens written.
+    token_s
+        Seconds from one written token of a request to the next.
+    prompt_s
+        Seconds from the start of a request to its first token.
+    in_flight
+        Requests served at once.
+    limit
+        What binds: ``"cache"``, ``"in flight"`` or ``"compute"``.
+    """
+
+    tokens_per_s: float
+    written_per_s: float
+    token_s: float
+    prompt_s: float
+    in_flight: float
+    limit: str
+
+
+def sustained(plan: PipelinePlan, *, prompt_tokens: float, output_tokens: float) -> Sustained:
+    """Return the largest balanced flow of requests of these mean lengths."""
+    shares = np.array(plan.shares())
+    used = shares > 0.0
+    shares = shares[used]
+    passes = np.array([unit.pass_s for unit in plan.units])[used]
+    each = np.array([unit.token_s for unit in plan.units])[used]
+    room = np.array([unit.cache_tokens for unit in plan.units])[used]
+    hops, fill = _edges(plan)
+    length = prompt_tokens + output_tokens
+
+    def balance(flow: float) -> tuple[float, float, float]:
+        """Return token latency, prompt latency and the fullest cache (as a share of its room) at a flow."""
+        load = 1.0 - shares * flow * each
+        if (load <= 0.0).any():
+            return np.inf, np.inf, np.inf
+        waits = float(shares @ (WAIT_PASSES * passes / load)) + hops
+        first = waits + prompt_tokens * (float(shares @ each) + fill)
+        stay = first + (output_tokens - 1.0) * waits
+        return waits, first, float((shares * flow * stay / np.maximum(room, 1e-9)).max())
+
+    def holds(flow: float) -> bool:
+        waits, first, fullest = balance(flow)
+        served = flow / length * (first + (output_tokens - 1.0) * waits)
+        return fullest <= 1.0 and (plan.in_flight is None or served <= plan.in_flight)
+
+    most = np.array([unit.tokens_per_s for unit in plan.units])[used]
+    low, high = 0.0, float((most / shares).min())
+    top = high
+    for _ in range(_ROUNDS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    waits, first, fullest = balance(low)
+    served = low / length * (first + (output_tokens - 1.0) * waits)
+    limit = "compute" if low > 0.999 * top else "cache" if fullest > 0.999 else "in flight"
+    return Sustained(
+        tokens_per_s=low,
+        written_per_s=low * output_tokens / length,
+        token_s=waits,
+        prompt_s=first,
+        in_flight=served,
+        limit=limit,
+    )
+
+
+def _edges(plan: PipelinePlan) -> tuple[float, float]:
+    """Return, per token, the latency of all hops of a mean way and the seconds its bytes take on them."""
+    shares = (*plan.shares(), 1.0)
+    out = [0.0] * (len(plan.units) + 1)
+    for edge in plan.edges:
+        out[edge.source] += edge.weight
+    hops = fill = 0.0
+    for edge in plan.edges:
+        share = shares[edge.source] * edge.weight / out[edge.source]
+        hops += share * (edge.latency_s + edge.token_bytes / edge.bytes_per_s)
+        fill += share * edge.token_bytes / edge.bytes_per_s if ENDS not in (edge.source, edge.target) else 0.0
+    return hops, fill
