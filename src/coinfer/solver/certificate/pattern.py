@@ -10,8 +10,8 @@ import numpy as np
 from coinfer.errors import CertificateError
 from coinfer.records import Record
 from coinfer.solver.certificate.tree import BoundProof, check_bound
-from coinfer.solver.pattern.columns import target_program
 from coinfer.solver.pattern.program import PatternProgram, patterns
+from coinfer.solver.pattern.target import target_program
 from coinfer.solver.program import FloatArray
 
 

@@ -12,9 +12,9 @@ from coinfer.solver.certificate.pattern import AnyLineBound, StagesBound, stage_
 from coinfer.solver.limits import Limits
 from coinfer.solver.mip import solve
 from coinfer.solver.pattern.bound import any_line_bound
-from coinfer.solver.pattern.columns import decode_stages, target_program
 from coinfer.solver.pattern.flow import Flow, Range, max_flow
 from coinfer.solver.pattern.program import PatternProgram, Stage
+from coinfer.solver.pattern.target import decode_stages, target_program
 from coinfer.solver.prove import prove
 from coinfer.solver.result import Status
 
