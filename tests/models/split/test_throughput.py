@@ -50,7 +50,9 @@ def test_a_pipeline_passes_what_its_flow_says() -> None:
 
     plan = small.pipeline(result.ranges, result.flow)
 
-    assert {unit.name for unit in plan.units} <= {"L0", "L1", "S0", "S1", "S2", "S3"}
+    names = [unit.name for unit in plan.units]
+    assert len(set(names)) == len(names)
+    assert set(names) <= {"L0", "L1", "S0", "S1", "S2", "S3"}
     assert {layer for unit in plan.units for layer in range(unit.start, unit.stop)} == set(range(8))
     for unit, share in zip(plan.units, plan.shares(), strict=True):
         assert share * result.rate <= unit.tokens_per_s * 1.03  # batches are whole tokens
