@@ -149,7 +149,7 @@ def _simulated(instance: Instance, quick: bool) -> list[Row]:
     balance = sustained(shipped, **lengths)
     # Latency is to fall below 0.80 of the shipped plan's; the balance errs by a tenth or so of it.
     chosen = plan_throughput(cluster, **lengths, token_limit_s=0.9 * balance.token_s).best
-    value, _ = flow_in_program(instance.program, layout_of(cluster, chosen.result.ranges))
+    value, _ = flow_in_program(instance.program, layout_of(cluster, chosen.ranges))
     warm_s, end_s = (150.0, 300.0) if quick else (300.0, 900.0)
     found, theirs, ours, held = [], [], [], []
     limited = replace(shipped, in_flight=math.ceil(balance.in_flight))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from coinfer.errors import Infeasible, LimitReached
+from coinfer.models.split.sustained import sustained
 from coinfer.planner.split.throughput import plan_throughput
 from coinfer.solver.limits import Limits
+from coinfer.solver.pattern.improve import longest_way
 from coinfer.testing.pipelines import pipeline_cluster
 
 
@@ -49,3 +53,18 @@ def test_what_cannot_be_planned_ends_in_a_sentence() -> None:
         plan_throughput(pipeline_cluster(), **lengths, token_limit_s=1e-6)
     with pytest.raises(LimitReached):
         plan_throughput(pipeline_cluster(), **lengths, limits=Limits(time_s=0.0))
+
+
+def test_improvement_keeps_what_was_promised() -> None:
+    """Improved ranges sustain at least as much, within the latency limit and the number of stages, and say so."""
+    lengths = {"prompt_tokens": 100.0, "output_tokens": 100.0}
+    cluster = pipeline_cluster(memory=9_000.0, layers=5, counts=(2, 3))
+    base = plan_throughput(cluster, **lengths).best
+
+    better = plan_throughput(cluster, **lengths, token_limit_s=base.sustained.token_s * 1.01, improve_s=5.0).best
+
+    assert better.sustained.tokens_per_s >= base.sustained.tokens_per_s
+    assert better.sustained.token_s <= base.sustained.token_s * 1.01
+    assert longest_way(better.ranges) <= better.stage_limit
+    assert sustained(replace(better.plan, in_flight=None), **lengths) == better.sustained
+    assert {layer for unit in better.plan.units for layer in range(unit.start, unit.stop)} == set(range(5))

@@ -122,6 +122,22 @@ def test_a_middle_region_has_different_stages_at_its_two_doors() -> None:
     assert [sum(stage.units) for stage in result.stages] == [1, 2, 2, 1]
 
 
+def test_one_wide_stage_cannot_stand_at_two_doors() -> None:
+    """Where the middle region has one wide stage and one narrow one, a door is narrow, and the bound says so."""
+    line = PatternProgram(
+        steps=4,
+        units=np.array([[1, 0, 0, 0], [0, 2, 0, 1], [0, 0, 1, 0]]),
+        rate=np.array([[8.0], [4.0], [8.0], [8.0]]),
+        link=np.array([[np.inf, 4.0, 0.0], [4.0, np.inf, 4.0], [0.0, 4.0, np.inf]]),
+        stage_limit=None,
+        widest=3,
+    )
+
+    result = solve_pattern(line)
+
+    assert result.rate == result.stages_bound == best_aligned(line) == 4.0
+
+
 def test_proofs_are_refused_when_they_claim_more() -> None:
     """A bound lowered, a proof of another program, a refuted rate that skips one, a price without a limit."""
     small = pattern_program(6, [[4, 3]], [[9.0, 4.0, 2.0], [8.0, 5.0, 1.0]])
@@ -140,7 +156,8 @@ def test_proofs_are_refused_when_they_claim_more() -> None:
     changed(rate=0.0, refuted=result.rate)
     changed(refuted=proof.refuted + 1.0)
     changed(refuted=None, proof=None)
-    changed(proof=BoundProof(nodes=(Leaf(reason="infeasible", rows=(), multipliers=()),)))
+    for reason in ("infeasible", "bound"):
+        changed(proof=BoundProof(nodes=(Leaf(reason=reason, rows=(), multipliers=()),)))
     rates = stage_rates(small)
     changed(rate=float(rates[rates < result.rate][-1]), refuted=result.rate)
     changed(refuted=proof.rate)

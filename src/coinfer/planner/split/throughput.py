@@ -18,7 +18,8 @@ from coinfer.models.split.pipeline import PipelinePlan
 from coinfer.models.split.sustained import Sustained, sustained
 from coinfer.models.split.throughput import PipelineCluster
 from coinfer.solver.limits import Limits
-from coinfer.solver.pattern.flow import max_flow
+from coinfer.solver.pattern.flow import Range, max_flow
+from coinfer.solver.pattern.improve import improve_ranges
 from coinfer.solver.pattern.solve import PatternResult, solve_pattern
 
 _STAY_ROUNDS = 3
@@ -41,6 +42,8 @@ class ThroughputChoice:
         Its largest flow without regard to caches.
     mean_units
         Units on the way of a token.
+    ranges
+        What each unit holds: that of the result, or better by the balance.
     plan
         What runs; its ``in_flight`` is what the sustained flow needs by Little's law.
     sustained
@@ -52,6 +55,7 @@ class ThroughputChoice:
     stay_s: float | None
     static_tokens_per_s: float
     mean_units: float
+    ranges: tuple[Range, ...]
     plan: PipelinePlan
     sustained: Sustained
 
@@ -84,6 +88,7 @@ def plan_throughput(
     prompt_tokens: float,
     output_tokens: float,
     token_limit_s: float | None = None,
+    improve_s: float = 0.0,
     limits: Limits | None = None,
 ) -> ThroughputPlan:
     """Choose the pipeline that sustains the most tokens per second.
@@ -96,6 +101,8 @@ def plan_throughput(
         Mean lengths of the requests.
     token_limit_s
         Longest time for a written token, as the balance predicts it.
+    improve_s
+        Seconds of local improvement of the best choice, by what it sustains.
     limits
         ``time_s`` is for the whole sweep.
 
@@ -128,6 +135,8 @@ def plan_throughput(
         reason = f"within {limit:g} s a token" if choices else "that holds all layers"
         raise Infeasible(f"no pipeline of these units was found {reason}")
     best = max(within, key=lambda choice: choice.sustained.tokens_per_s)
+    if improve_s > 0.0:
+        best = _improved(cluster, best, (prompt_tokens, output_tokens), limit, improve_s)
     return ThroughputPlan(best=best, choices=tuple(choices), complete=complete, seconds=time.perf_counter() - began)
 
 
@@ -173,6 +182,45 @@ def _weighed(
         stay_s=stay_s,
         static_tokens_per_s=static.value,
         mean_units=result.flow.mean_units,
-        plan=replace(plan, in_flight=max(1, math.ceil(figures.in_flight))),
+        ranges=result.ranges,
+        plan=_limited(plan, figures),
         sustained=figures,
+    )
+
+
+def _limited(plan: PipelinePlan, figures: Sustained) -> PipelinePlan:
+    """Return the plan with as many requests in flight as its sustained flow needs: more would only wait."""
+    return replace(plan, in_flight=max(1, math.ceil(figures.in_flight)))
+
+
+def _improved(
+    cluster: PipelineCluster, choice: ThroughputChoice, lengths: tuple[float, float], limit: float, time_s: float
+) -> ThroughputChoice:
+    """Return the choice after local improvement of its ranges, by what they sustain within the limit on latency."""
+    program = cluster.program(stage_limit=choice.stage_limit, stay_s=choice.stay_s)
+
+    def figures(ranges: tuple[Range, ...]) -> tuple[PipelinePlan, Sustained, float] | None:
+        flow = max_flow(ranges, steps=program.steps, link=program.link)
+        if not flow.value:
+            return None
+        plan = cluster.pipeline(ranges, flow)
+        return plan, sustained(plan, prompt_tokens=lengths[0], output_tokens=lengths[1]), flow.mean_units
+
+    def worth(ranges: tuple[Range, ...]) -> float:
+        found = figures(ranges)
+        return found[1].tokens_per_s if found is not None and found[1].token_s <= limit else 0.0
+
+    ranges = improve_ranges(program, choice.ranges, time_s=time_s, value=worth)
+    found = figures(ranges)
+    if found is None or found[1].tokens_per_s <= choice.sustained.tokens_per_s:
+        return choice
+    free = cluster.program(stage_limit=choice.stage_limit)
+    rated = tuple(replace(unit, rate=float(free.rate[unit.kind, unit.stop - unit.start - 1])) for unit in ranges)
+    return replace(
+        choice,
+        static_tokens_per_s=max_flow(rated, steps=free.steps, link=free.link).value,
+        mean_units=found[2],
+        ranges=ranges,
+        plan=_limited(found[0], found[1]),
+        sustained=found[1],
     )

@@ -93,7 +93,7 @@ def check_stages(program: PatternProgram, bound: StagesBound) -> None:
         raise CertificateError("a refuted rate must lie above the bound")
     if (above < bound.refuted).any():
         raise CertificateError(f"stages can have rates between {bound.rate:g} and {bound.refuted:g}")
-    target = target_program(program, bound.refuted, covering=True)
+    target = target_program(program, bound.refuted)
     if check_bound(target.program, bound.proof) != math.inf:
         raise CertificateError(f"the proof leaves lines that carry {bound.refuted:g}")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
+import numpy as np
 
 from coinfer.solver.certificate.pattern import AnyLineBound, StagesBound, stage_rates
 from coinfer.solver.limits import Limits
@@ -123,10 +124,11 @@ def _stages_at(program: PatternProgram, rate: float, limits: Limits) -> tuple[St
     target = target_program(program, rate)
     if not len(target.columns.steps):
         return ()
-    found = solve(target.program, limits=limits)
-    if found.incumbent is not None and found.value <= -program.steps:
+    # Any covering will do: to search for the longest as well takes many times as long.
+    found = solve(replace(target.program, cost=np.zeros(target.program.variables)), limits=limits)
+    if found.incumbent is not None:
         return decode_stages(target, found.incumbent, program)
-    return () if found.status is Status.INFEASIBLE or found.bound > -program.steps + 0.5 else None
+    return () if found.status is Status.INFEASIBLE else None
 
 
 def ranges_of(program: PatternProgram, stages: tuple[Stage, ...]) -> tuple[Range, ...]:
@@ -154,7 +156,7 @@ def prove_stages(program: PatternProgram, result: PatternResult, limits: Limits 
     if not len(above):
         return StagesBound(rate=result.stages_bound, refuted=None, proof=None)
     refuted = float(above[0])
-    target = target_program(program, refuted, covering=True)
+    target = target_program(program, refuted)
     shown = prove(target.program, limits=limits, scale=float(program.steps))
     if shown.bound != math.inf:
         return None

@@ -3,9 +3,10 @@ r"""The integer program of one target rate :math:`F`: which stages reach it, and
 A column is a multiset :math:`v` of units with a number of steps :math:`k` such that
 :math:`\sum_i v_i\,\mathrm{rate}_i(k) \ge F`. With :math:`x_c` stages of column :math:`c`,
 
-.. math:: \max \sum_c k_c x_c \quad \text{s.t. } \sum_c v_{ci} x_c \le \mathrm{units}_i,\ \sum_c x_c \le S
+.. math:: \max \sum_c k_c x_c \quad \text{s.t. } \sum_c v_{ci} x_c \le \mathrm{units}_i,\ \sum_c x_c \le S,\
+   \sum_c k_c x_c \ge L
 
-reaches the length of the line exactly when some line of such stages carries :math:`F`. (The form of the pattern or
+has a point exactly when some line of such stages carries :math:`F`. (The form of the pattern or
 cutting-stock program, Gilmore and Gomory, Oper. Res. 9, 1961.) Several regions add a path over regions, and for each
 of its arcs how many units stand on either side, and in which stage: with :math:`b` units on the other side of links of
 rate :math:`\ell`, a unit passes at most :math:`b\,\ell`. That is necessary, so the program bounds the rate of aligned
@@ -34,8 +35,8 @@ class TargetProgram:
     program: MixedIntegerProgram
 
 
-def target_program(program: PatternProgram, target: float, *, covering: bool = False) -> TargetProgram:
-    """State the integer program of ``target``; ``covering`` adds the row that the line must be covered."""
+def target_program(program: PatternProgram, target: float) -> TargetProgram:
+    """State the integer program of ``target``, with a row that the line must be covered."""
     columns = enumerate_columns(program, target)
     builder = ProgramBuilder()
     room = _room(program, columns)
@@ -52,9 +53,8 @@ def target_program(program: PatternProgram, target: float, *, covering: bool = F
     )
     if program.stage_limit is not None:
         builder.rows("stage_limit", row=0, column=x, coefficient=1.0, upper=program.stage_limit, count=1)
-    lower = program.steps if covering else -np.inf
     upper = np.inf if program.falling else program.steps
-    builder.rows("steps", row=0, column=x, coefficient=columns.steps, lower=lower, upper=upper, count=1)
+    builder.rows("steps", row=0, column=x, coefficient=columns.steps, lower=program.steps, upper=upper, count=1)
     doors: tuple[Door, ...] = ()
     if regions > 1:
         doors = doors_for(program, target)
