@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from coinfer.solver.pattern.bound import any_line_bound
 from coinfer.solver.pattern.flow import ENDS, Range, max_flow
 from coinfer.solver.pattern.improve import improve_ranges, longest_way
+from coinfer.solver.pattern.program import PatternProgram
 from coinfer.solver.pattern.solve import solve_pattern
-from coinfer.testing.patterns import best_aligned, best_of_all, pattern_program
+from coinfer.testing.patterns import best_aligned, best_of_all, pattern_program, pattern_programs
 
 FREE = np.full((1, 1), np.inf)
 
@@ -27,6 +30,28 @@ def test_the_bound_of_any_line_is_as_tight_as_it_should_be(
     four = pattern_program(4, [[units]], [rates], stage_limit=stage_limit)
 
     assert any_line_bound(four).rate == pytest.approx(bound, rel=1e-9)
+
+
+@given(given_program=pattern_programs())
+@settings(max_examples=60)
+def test_the_bound_of_any_line_does_not_hang_on_the_order_of_types(given_program: PatternProgram) -> None:
+    """Types in the other order give the same bound."""
+    other = dataclasses.replace(
+        given_program, units=given_program.units[:, ::-1].copy(), rate=given_program.rate[::-1].copy()
+    )
+
+    assert any_line_bound(other).rate == pytest.approx(any_line_bound(given_program).rate, rel=1e-10)
+
+
+def test_a_bound_at_which_all_is_used_up_is_met() -> None:
+    """Four, eight and twelve units that hold 8, 3 and 2 of 80 steps at one rate: slack is 0 up to it, in any order."""
+    rates = np.zeros((3, 8))
+    rates[0] = [23833.87, 11384.25, 7201.41, 5264.62, 4096.65, 3124.14, 2595.68, 2045.641047336262]
+    rates[1, :4] = [7557.86, 3625.71, 2171.878, 1476.08]
+    rates[2, :3] = [5709.2, 2434.367, 1347.866]
+    for order in itertools.permutations(range(3)):
+        line = pattern_program(80, [[(4, 8, 12)[i] for i in order]], rates[list(order)].tolist())
+        assert any_line_bound(line).rate == pytest.approx(2045.641047336262, rel=1e-10)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -19,6 +19,7 @@ from coinfer.solver.certificate.pattern import AnyLineBound, check_any_line
 from coinfer.solver.pattern.program import PatternProgram
 
 _ROUNDS = 60
+_ROUNDING = 1e-12
 
 
 def any_line_bound(program: PatternProgram) -> AnyLineBound:
@@ -45,7 +46,8 @@ def any_line_bound(program: PatternProgram) -> AnyLineBound:
         high *= 2.0
     for _ in range(_ROUNDS):
         middle = (low + high) / 2
-        low, high = (middle, high) if least(middle)[0] >= 0.0 else (low, middle)
+        # The slack is 0 over whole intervals: rounding must not end the search below them.
+        low, high = (middle, high) if least(middle)[0] >= -_ROUNDING * middle * program.steps else (low, middle)
     margin = 1e-13
     while True:
         rate = high * (1.0 + margin) + 1e-300
