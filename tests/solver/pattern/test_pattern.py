@@ -12,7 +12,8 @@ from coinfer.errors import CertificateError, InputError
 from coinfer.solver.certificate.pattern import check_any_line, check_stages, stage_rates
 from coinfer.solver.certificate.tree import BoundProof, Leaf
 from coinfer.solver.limits import Limits
-from coinfer.solver.pattern.program import PatternProgram, pattern_count, patterns, widest_within
+from coinfer.solver.pattern.columns import Columns, column_delays
+from coinfer.solver.pattern.program import Delay, PatternProgram, pattern_count, patterns, widest_within
 from coinfer.solver.pattern.solve import prove_stages, solve_pattern
 from coinfer.solver.result import Status
 from coinfer.testing.patterns import best_aligned, pattern_program, pattern_programs
@@ -170,6 +171,30 @@ def test_proofs_are_refused_when_they_claim_more() -> None:
         check_any_line(small, type(bound)(rate=bound.rate, price=1.0))
     with pytest.raises(CertificateError, match="finite"):
         check_any_line(small, type(bound)(rate=-1.0, price=0.0))
+
+
+@pytest.mark.parametrize(("base", "units"), [([1.0, 9.0], (1, 0)), ([9.0, 1.0], (0, 1))])
+def test_of_equal_rates_the_line_passed_soonest_is_returned(base: list[float], units: tuple[int, int]) -> None:
+    """Both types make stages of rate 8: the delay decides which is used."""
+    both = pattern_program(2, [[2, 2]], [[8.0], [8.0]], widest=1)
+    delay = Delay(base=np.array([[base[0]], [base[1]]]), load=np.zeros((2, 1)), hop=0.1)
+
+    result = solve_pattern(dataclasses.replace(both, delay=delay))
+
+    assert result.rate == pytest.approx(8.0)
+    assert [stage.units for stage in result.stages] == [units, units]
+
+
+def test_delays_grow_with_the_flow() -> None:
+    """A unit at 8 of at most 10 takes five times its base; two that share the flow take less."""
+    one = pattern_program(1, [[2]], [[8.0]], widest=2)
+    delay = Delay(base=np.array([[2.0]]), load=np.array([[0.1]]), hop=0.5)
+    loaded = dataclasses.replace(one, delay=delay)
+    columns = Columns(region=np.zeros(2, int), use=np.array([[1], [2]]), steps=np.ones(2, int), width=np.array([1, 2]))
+
+    assert column_delays(loaded, columns, 8.0) == pytest.approx([2.0 / 0.2 + 0.5, 2.0 / 0.6 + 0.5])
+    with pytest.raises(InputError, match="delay"):
+        dataclasses.replace(one, delay=Delay(base=np.ones((2, 1)), load=np.ones((1, 1)), hop=0.0))
 
 
 def test_a_time_limit_keeps_bound_and_status() -> None:

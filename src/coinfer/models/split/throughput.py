@@ -10,8 +10,9 @@ import numpy as np
 from coinfer.errors import ProblemError
 from coinfer.models.split.kinds import UnitKind
 from coinfer.models.split.pipeline import ENDS, PipelineEdge, PipelinePlan, PipelineUnit
+from coinfer.models.split.sustained import WAIT_PASSES
 from coinfer.solver.pattern.flow import Flow, Range
-from coinfer.solver.pattern.program import PatternProgram, widest_within
+from coinfer.solver.pattern.program import Delay, PatternProgram, widest_within
 from coinfer.solver.program import FloatArray
 
 MOST_PATTERNS = 3000
@@ -94,7 +95,19 @@ class PipelineCluster:
             rate=rate,
             link=link,
             stage_limit=stage_limit,
+            delay=self._delay(rate.shape),
             widest=widest or (widest_within(units, MOST_PATTERNS) if self.regions == 1 else 3),
+        )
+
+    def _delay(self, shape: tuple[int, ...]) -> Delay:
+        """Return what a token takes through a unit of each type and number of layers, (kinds, most layers)."""
+        layers = np.arange(1, shape[1] + 1)
+        read_s = np.array([kind.read_s for kind in self.kinds])
+        token_s = np.array([kind.token_s for kind in self.kinds])
+        return Delay(
+            base=WAIT_PASSES * np.outer(read_s, layers),
+            load=np.outer(token_s, layers),
+            hop=float(np.diagonal(self.latency_s).max()),
         )
 
     def pipeline(self, ranges: tuple[Range, ...], flow: Flow, *, in_flight: int | None = None) -> PipelinePlan:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from coinfer.solver.pattern.program import PatternProgram, patterns
-from coinfer.solver.program import IntArray
+from coinfer.solver.program import FloatArray, IntArray
+
+_LEAST_SPARE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,3 +70,15 @@ def _dispensable(use: IntArray, reaches: np.ndarray) -> np.ndarray:
         inside = smaller >= 0
         found[inside] |= reaches[smaller[inside]]
     return found
+
+
+def column_delays(program: PatternProgram, columns: Columns, target: float) -> FloatArray:
+    """Return what passing each column takes at ``target``, (columns,): its units share the flow by their rates."""
+    if program.delay is None:
+        return np.zeros(len(columns.steps))
+    held = columns.steps - 1
+    rates = program.rate[:, held].T  # (columns, types)
+    share = rates / np.maximum((columns.use * rates).sum(axis=1, keepdims=True), 1e-300)
+    spare = np.maximum(1.0 - target * share * program.delay.load[:, held].T, _LEAST_SPARE)
+    mean: FloatArray = (columns.use * share * program.delay.base[:, held].T / spare).sum(axis=1)
+    return mean + program.delay.hop

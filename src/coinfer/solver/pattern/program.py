@@ -14,6 +14,23 @@ MAX_PATTERNS = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Delay:
+    """What it takes to pass a unit at a flow ``f`` through it: ``base / (1 - f * load)``, plus ``hop``.
+
+    Attributes
+    ----------
+    base, load
+        (types, most steps), at least 0.
+    hop
+        For each stage, at least 0.
+    """
+
+    base: FloatArray
+    load: FloatArray
+    hop: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PatternProgram:
     """Cover a line of steps by stages so that as much as possible flows through all of them.
 
@@ -37,6 +54,9 @@ class PatternProgram:
         Most stages on the line; ``None`` without a limit.
     widest
         Most units in one stage.
+    delay
+        What passing a unit takes; of all lines of the best rate, one that is passed soonest is then returned. ``None``:
+        any of them.
     """
 
     steps: int
@@ -45,6 +65,7 @@ class PatternProgram:
     link: FloatArray
     stage_limit: int | None
     widest: int
+    delay: Delay | None = None
 
     def __post_init__(self) -> None:
         regions, types = self.units.shape
@@ -64,6 +85,9 @@ class PatternProgram:
             raise InputError("pattern.widest", expected="at least 1", found=self.widest)
         if pattern_count(self.units, self.widest) > MAX_PATTERNS:
             raise InputError("pattern.widest", expected=f"at most {MAX_PATTERNS} patterns of units", found=self.widest)
+        if self.delay is not None and {self.delay.base.shape, self.delay.load.shape} != {self.rate.shape}:
+            found = (self.delay.base.shape, self.delay.load.shape)
+            raise InputError("pattern.delay", expected=f"numbers for each of {self.rate.shape} rates", found=found)
         for part in (self.units, self.rate, self.link):
             part.flags.writeable = False
 

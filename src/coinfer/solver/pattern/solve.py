@@ -13,6 +13,7 @@ from coinfer.solver.certificate.pattern import AnyLineBound, StagesBound, stage_
 from coinfer.solver.limits import Limits
 from coinfer.solver.mip import solve
 from coinfer.solver.pattern.bound import any_line_bound
+from coinfer.solver.pattern.columns import column_delays
 from coinfer.solver.pattern.flow import Flow, Range, max_flow
 from coinfer.solver.pattern.program import PatternProgram, Stage
 from coinfer.solver.pattern.target import decode_stages, target_program
@@ -99,6 +100,10 @@ def solve_pattern(program: PatternProgram, limits: Limits | None = None) -> Patt
             low, stages = middle, reached
         else:
             high = middle
+    if program.delay is not None and low >= 0 and sure:
+        left = None if limits.time_s is None else max(0.0, limits.time_s - (time.perf_counter() - began))
+        soonest = _stages_at(program, float(rates[low]), msgspec.structs.replace(limits, time_s=left), soonest=True)
+        stages, programs = soonest or stages, programs + 1
     ranges = ranges_of(program, stages)
     flow = max_flow(ranges, steps=program.steps, link=program.link) if stages else _EMPTY
     bound = float(rates[high - 1]) if high > 0 else 0.0
@@ -119,13 +124,21 @@ def solve_pattern(program: PatternProgram, limits: Limits | None = None) -> Patt
     )
 
 
-def _stages_at(program: PatternProgram, rate: float, limits: Limits) -> tuple[Stage, ...] | None:
-    """Return stages that reach ``rate``; empty where there are none, ``None`` where a limit left it open."""
+def _stages_at(
+    program: PatternProgram, rate: float, limits: Limits, *, soonest: bool = False
+) -> tuple[Stage, ...] | None:
+    """Return stages that reach ``rate``, those passed ``soonest`` or any.
+
+    Empty where there are none, ``None`` where a limit left it open.
+    """
     target = target_program(program, rate)
     if not len(target.columns.steps):
         return ()
-    # Any covering will do: to search for the longest as well takes many times as long.
-    found = solve(replace(target.program, cost=np.zeros(target.program.variables)), limits=limits)
+    # Any covering will do during the search: to look for the longest as well takes many times as long.
+    cost = np.zeros(target.program.variables)
+    if soonest:
+        cost[target.program.variable_blocks["stages"]] = column_delays(program, target.columns, rate)
+    found = solve(replace(target.program, cost=cost), limits=limits)
     if found.incumbent is not None:
         return decode_stages(target, found.incumbent, program)
     return () if found.status is Status.INFEASIBLE else None
