@@ -7,6 +7,7 @@ A unit that always has work takes all that waits into its next pass. If tokens c
 
 A token waits for half a pass on average and then for its own: :math:`\tfrac32 t_u`. With the shares :math:`s_u` of the
 flow and the latency :math:`\ell_e` of the edges, a token takes :math:`C = \sum_u s_u \tfrac32 t_u + \sum_e s_e \ell_e`,
+where :math:`\ell_e` includes the time that all the bytes of a pass for that edge take on it: they come out together;
 and a request with :math:`P` tokens read and :math:`O` written stays :math:`R = R_P + O\,C`. By Little's law the
 requests in flight are rate times stay; each keeps room for :math:`P + O` tokens in the cache of every unit it passes.
 So a unit with room :math:`K_u` allows :math:`F_u R \le K_u`, which falls short of what full batches would pass the
@@ -61,7 +62,11 @@ def sustained(plan: PipelinePlan, *, prompt_tokens: float, output_tokens: float)
     passes = np.array([unit.pass_s for unit in plan.units])[used]
     each = np.array([unit.token_s for unit in plan.units])[used]
     room = np.array([unit.cache_tokens for unit in plan.units])[used]
-    hops, fill = _edges(plan)
+    position = {place: index for index, place in enumerate(np.flatnonzero(used).tolist())}
+    hops, inner = _edges(plan)
+    edge_source = np.array([position[source] for source, _, _ in inner], dtype=np.int64)
+    edge_share, edge_byte_s = (np.array([edge[side] for edge in inner], dtype=np.float64) for side in (1, 2))
+    fill = float(edge_share @ edge_byte_s)
     length = prompt_tokens + output_tokens
 
     def balance(flow: float) -> tuple[float, float, float]:
@@ -69,7 +74,9 @@ def sustained(plan: PipelinePlan, *, prompt_tokens: float, output_tokens: float)
         load = 1.0 - shares * flow * each
         if (load <= 0.0).any():
             return np.inf, np.inf, np.inf
-        waits = float(shares @ (WAIT_PASSES * passes / load)) + hops
+        each_pass = passes / load
+        sent_s = flow * edge_share * each_pass[edge_source] * edge_byte_s  # a whole pass over each edge
+        waits = float(shares @ (WAIT_PASSES * each_pass)) + hops + float(edge_share @ sent_s)
         first = waits + prompt_tokens * (float(shares @ each) + fill)
         stay = first + (output_tokens - 1.0) * waits
         return waits, first, float((shares * flow * stay / np.maximum(room, 1e-9)).max())
@@ -98,15 +105,17 @@ def sustained(plan: PipelinePlan, *, prompt_tokens: float, output_tokens: float)
     )
 
 
-def _edges(plan: PipelinePlan) -> tuple[float, float]:
-    """Return, per token, the latency of all hops of a mean way and the seconds its bytes take on them."""
+def _edges(plan: PipelinePlan) -> tuple[float, list[tuple[int, float, float]]]:
+    """Return the latency of all hops of a mean way; source, share and seconds a token of the edges between units."""
     shares = (*plan.shares(), 1.0)
     out = [0.0] * (len(plan.units) + 1)
     for edge in plan.edges:
         out[edge.source] += edge.weight
-    hops = fill = 0.0
+    hops = 0.0
+    inner = []
     for edge in plan.edges:
         share = shares[edge.source] * edge.weight / out[edge.source]
-        hops += share * (edge.latency_s + edge.token_bytes / edge.bytes_per_s)
-        fill += share * edge.token_bytes / edge.bytes_per_s if ENDS not in (edge.source, edge.target) else 0.0
-    return hops, fill
+        hops += share * edge.latency_s
+        if ENDS not in (edge.source, edge.target) and share > 0.0:
+            inner.append((edge.source, share, edge.token_bytes / edge.bytes_per_s))
+    return hops, inner
