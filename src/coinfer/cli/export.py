@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coinfer.cli import budget, common, placement
+from coinfer.cli import budget, common, placement, split
 
 if TYPE_CHECKING:
     from coinfer.models.selection.data import SelectionProblem
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     engines = parser.add_argument_group("placements, for the engine named")
     for name, what in placement.EXPORTS.items():
         engines.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="FILE", help=what)
+    split.add_exports(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -32,8 +33,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.models.budget.data import BudgetProblem
     from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
+    from coinfer.models.split.data import SplitProblem
 
-    placed = any(getattr(arguments, name) is not None for name in placement.EXPORTS)
+    placed = any(getattr(arguments, name) is not None for name in (*placement.EXPORTS, *split.EXPORTS))
     if not placed:
         if (arguments.plan is None) != (arguments.litellm is None):
             missing = "--plan" if arguments.plan is None else "--litellm"
@@ -44,12 +46,11 @@ def execute(arguments: argparse.Namespace) -> int:
             expected = "--mps FILE or --lp FILE, or --plan FILE and --litellm DIR"
             raise InputError("arguments", expected=expected, found=Plain("none of them"))
     problem = read_problem(arguments.problem)
+    if isinstance(problem, SplitProblem):
+        return split.export(arguments, problem)
     if isinstance(problem, PlacementProblem):
         return placement.export(arguments, problem)
-    for name in placement.EXPORTS:
-        if getattr(arguments, name) is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(option, expected="a placement problem with this option", found=Plain("another kind"))
+    _refuse_engines(arguments)
     if isinstance(problem, BudgetProblem):
         return budget.export(arguments, problem)
     told: dict[str, Any] = {"written": []}
@@ -60,6 +61,17 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         common.print_json(told)
     return 0
+
+
+def _refuse_engines(arguments: argparse.Namespace) -> None:
+    """Refuse options that are for other kinds of problem."""
+    from coinfer.errors import InputError, Plain
+
+    for kind, names in (("split", split.EXPORTS), ("placement", placement.EXPORTS)):
+        for name in names:
+            if getattr(arguments, name) is not None:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(option, expected=f"a {kind} problem with this option", found=Plain("another kind"))
 
 
 def _export_program(problem: SelectionProblem, arguments: argparse.Namespace, told: dict[str, Any]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coinfer.cli import budget, placement
+from coinfer.cli import budget, placement, split
 
 if TYPE_CHECKING:
     from coinfer.models.problem import Problem
 
-MODULES: dict[str, Any] = {"placement": placement, "budget": budget}
+MODULES: dict[str, Any] = {"placement": placement, "budget": budget, "split": split}
 """Each has ``plan``, ``verify`` and ``report``, which take the arguments and the problem and return the exit code."""
 
 

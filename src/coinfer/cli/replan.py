@@ -47,6 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.models.budget.data import BudgetProblem
     from coinfer.models.placement.data import PlacementProblem
     from coinfer.models.problem import read_problem
+    from coinfer.models.split.data import SplitProblem
 
     if not arguments.tolerance >= 0.0:
         raise InputError("--tolerance", expected="a number, at least 0", found=arguments.tolerance)
@@ -57,6 +58,9 @@ def execute(arguments: argparse.Namespace) -> int:
         raise InputError("--outcomes", expected="a budget problem with this option", found=Plain("another kind"))
     if isinstance(problem, PlacementProblem):
         return placement_replan.execute(arguments, problem)
+    if isinstance(problem, SplitProblem):
+        expected = "a problem that measurements of requests change; put a split's new times into its file, and plan it"
+        raise InputError(str(arguments.problem), expected=expected, found=Plain("a split"))
     return _selection(arguments, problem)
 
 

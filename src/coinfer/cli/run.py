@@ -54,6 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from coinfer.planner.budget.document import BudgetPlan
     from coinfer.planner.placement.document import PlacementPlan
     from coinfer.planner.plan import read_plan
+    from coinfer.planner.split.document import SplitPlan
     from coinfer.planner.verify import verify
 
     journal = arguments.journal or arguments.requests.with_suffix(".journal")
@@ -72,6 +73,9 @@ def execute(arguments: argparse.Namespace) -> int:
     requests = read_requests(arguments.requests)
     if isinstance(plan, PlacementPlan):
         return placement_run.execute(arguments, plan, requests)
+    if isinstance(plan, SplitPlan):
+        expected = "a plan of a selection, a placement or a budget; a split runs on the engines of `coinfer export`"
+        raise InputError(str(arguments.plan), expected=expected, found=Plain("a split"))
     placement_run.refuse(arguments)
     gate = None if arguments.gate is None else read_gate(arguments.gate)
     if arguments.problem is not None:

@@ -13,16 +13,19 @@ from coinfer.models.placement.data import PlacementProblem
 from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.selection.data import FORMAT, SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
+from coinfer.models.split.data import SplitProblem
+from coinfer.models.split.decision import SplitDecision
 
-Problem = SelectionProblem | PlacementProblem | BudgetProblem
-Decision = SelectionDecision | PlacementDecision | BudgetDecision
+Problem = SelectionProblem | PlacementProblem | BudgetProblem | SplitProblem
+Decision = SelectionDecision | PlacementDecision | BudgetDecision | SplitDecision
 KINDS: dict[str, type[Problem]] = {
     "selection": SelectionProblem,
     "placement": PlacementProblem,
     "budget": BudgetProblem,
+    "split": SplitProblem,
 }
 
-P = TypeVar("P", SelectionProblem, PlacementProblem, BudgetProblem)
+P = TypeVar("P", SelectionProblem, PlacementProblem, BudgetProblem, SplitProblem)
 
 
 def read_problem(path: str | os.PathLike[str]) -> Problem:

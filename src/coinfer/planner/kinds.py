@@ -13,6 +13,8 @@ from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.decision import SelectionDecision
+from coinfer.models.split.data import SplitProblem
+from coinfer.models.split.decision import SplitDecision
 from coinfer.planner.budget.document import BudgetPlan
 from coinfer.planner.budget.make import plan as plan_budget
 from coinfer.planner.budget.verify import verify as verify_budget
@@ -24,6 +26,9 @@ from coinfer.planner.plan import Plan
 from coinfer.planner.selection.document import SelectionPlan
 from coinfer.planner.selection.make import plan as plan_selection
 from coinfer.planner.selection.verify import verify as verify_selection
+from coinfer.planner.split.document import SplitPlan
+from coinfer.planner.split.make import plan as plan_split
+from coinfer.planner.split.verify import verify as verify_split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,7 @@ KINDS: tuple[Kind, ...] = (
         verify=verify_placement,
     ),
     Kind(problem=BudgetProblem, decision=BudgetDecision, plan=BudgetPlan, make=plan_budget, verify=verify_budget),
+    Kind(problem=SplitProblem, decision=SplitDecision, plan=SplitPlan, make=plan_split, verify=verify_split),
 )
 
 

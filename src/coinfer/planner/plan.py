@@ -11,11 +11,17 @@ from coinfer.planner.budget.document import BudgetPlan
 from coinfer.planner.claims import FORMAT
 from coinfer.planner.placement.document import PlacementPlan
 from coinfer.planner.selection.document import SelectionPlan
+from coinfer.planner.split.document import SplitPlan
 
-Plan = SelectionPlan | PlacementPlan | BudgetPlan
-PLANS: dict[str, type[Plan]] = {"selection": SelectionPlan, "placement": PlacementPlan, "budget": BudgetPlan}
+Plan = SelectionPlan | PlacementPlan | BudgetPlan | SplitPlan
+PLANS: dict[str, type[Plan]] = {
+    "selection": SelectionPlan,
+    "placement": PlacementPlan,
+    "budget": BudgetPlan,
+    "split": SplitPlan,
+}
 
-P = TypeVar("P", SelectionPlan, PlacementPlan, BudgetPlan)
+P = TypeVar("P", SelectionPlan, PlacementPlan, BudgetPlan, SplitPlan)
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:

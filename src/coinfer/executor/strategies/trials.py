@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
@@ -17,7 +16,6 @@ from coinfer.executor.grade import grade, grades
 from coinfer.executor.options import RunOptions
 from coinfer.executor.request import Request
 from coinfer.executor.strategies.agents import agent_roles, label, quoted
-from coinfer.executor.strategies.ask import Ask, Decode, Missing, Reply, Sample, Sampled, Score, role_of
 from coinfer.executor.strategies.discussion import DEBATE, GRAPH_AGENTS, GraphDiscussion
 from coinfer.executor.strategies.graph import gain_name
 from coinfer.executor.strategies.journal import ReplyLine, SessionJournal, SessionsHeader
@@ -34,10 +32,9 @@ from coinfer.executor.strategies.strategy import (
     Strategy,
     StrategyOption,
     Usage,
-    estimated_tokens,
-    metered_usage,
     why_no_option,
 )
+from coinfer.executor.strategies.watched import Watched, WatchedTrial, settled
 from coinfer.executor.strategies.work import work_sha256
 
 
@@ -70,51 +67,6 @@ class Trials:
 REREAD = StrategyOption(strategy="reread", settings={}, value=None, expected={}, worst={})
 
 
-@dataclass(slots=True, kw_only=True)
-class _Watched:
-    """By session: what each role was asked for, and whether the pilot's caps cut it."""
-
-    used: dict[str, dict[str, Usage]] = field(default_factory=dict)
-    cut: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """A strategy whose sessions are watched."""
-
-    inner: Strategy
-    watched: _Watched
-
-    @property
-    def name(self) -> str:
-        """That of the strategy."""
-        return self.inner.name
-
-    def options(self, prior: Prior) -> tuple[StrategyOption, ...]:
-        """Return those of the strategy."""
-        return self.inner.options(prior)
-
-    def start(self, prompt: Prompt, option: StrategyOption) -> Session:
-        """Pass everything on, and count."""
-        used: defaultdict[str, Usage] = defaultdict(Usage)
-        session = self.inner.start(prompt, option)
-        try:
-            step = next(session)
-            while True:
-                replies = yield step
-                for ask, reply in zip(step.asks, replies, strict=True):
-                    if not isinstance(reply, Missing):
-                        for role, part in _used(ask, reply).items():
-                            used[role] = used[role].plus(part)
-                    elif reply.why == "cap":
-                        self.watched.cut.add(prompt.id)
-                step = session.send(replies)
-        except StopIteration as end:
-            self.watched.used[prompt.id] = dict(used)
-            answer: Answer = end.value
-            return answer
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reread:
     """An agent answers again, having read its own text and that of another."""
@@ -137,21 +89,6 @@ class _Reread:
             roles=(self.reader,),
         )
         return Answer(text=None if found is None else found.text)
-
-
-def _used(ask: Ask, reply: Reply) -> dict[str, Usage]:
-    """Return what each role took; tokens read are estimates, which are set right by what the call was charged."""
-    if isinstance(ask, Decode) and isinstance(reply, Sampled):
-        return metered_usage(ask, reply)
-    if isinstance(ask, Sample) and isinstance(reply, Sampled):
-        read = sum(estimated_tokens(message.content) for message in ask.messages)
-        written = float(sum(each.output_tokens for each in reply.completions))
-        return {ask.role: Usage(calls=len(reply.completions), prompt_tokens=read, output_tokens=written)}
-    if isinstance(ask, Score):
-        read = sum(estimated_tokens(message.content) for message in ask.messages) * len(ask.answers)
-        answers = sum(estimated_tokens("".join(steps)) for steps in ask.answers)
-        return {ask.role: Usage(calls=len(ask.answers), prompt_tokens=read, output_tokens=answers)}
-    return {role_of(ask): Usage(calls=1)}
 
 
 async def tried(
@@ -203,7 +140,7 @@ async def tried(
     for (request, item), good in zip(pairs, right, strict=True):
         name = item.prompt.id
         if name not in watched.cut:
-            usage = _settled(watched.used[name], each[name])
+            usage = settled(watched.used[name], each[name])
             usage |= {role: Usage() for role in item.option.expected if role not in usage}
             measured.setdefault(request.id, {})[item.option.name] = Measured(value=good, usage=usage)
     for name, seen in measured.items():
@@ -213,9 +150,9 @@ async def tried(
 
 def _work(
     trials: Trials, requests: Sequence[Request], strategies: Sequence[Strategy], priors: Mapping[str, Prior]
-) -> tuple[_Watched, dict[str, list[tuple[Request, Work]]]]:
+) -> tuple[Watched, dict[str, list[tuple[Request, Work]]]]:
     """Return, for each option that is tried, a session on each request."""
-    watched = _Watched()
+    watched = Watched()
     work: dict[str, list[tuple[Request, Work]]] = {}
     known: set[str] = set()
     reasons: dict[str, str] = {}
@@ -232,7 +169,7 @@ def _work(
                 elif named:
                     known |= named
                     prompt = replace(prompt_of(request), id=f"{request.id}/{option.name}")
-                    item = Work(prompt=prompt, strategy=_Trial(strategy, watched), option=option)
+                    item = Work(prompt=prompt, strategy=WatchedTrial(strategy, watched), option=option)
                     work.setdefault(option.name, []).append((request, item))
     unknown = next((name for name in trials.names if name not in known), None)
     if unknown is not None:
@@ -255,13 +192,6 @@ def _graded(requests: Sequence[Request], work: Sequence[Work], answers: Mapping[
     texts = [answers[item.prompt.id].text for item in work]
     found = grades(requests, [text or "" for text in texts])
     return [float(good == 1.0 and text is not None) for good, text in zip(found, texts, strict=True)]
-
-
-def _settled(used: Mapping[str, Usage], charged: Amount) -> dict[str, Usage]:
-    """Return usage whose tokens read add up to those that were charged."""
-    estimated = sum(each.prompt_tokens for each in used.values())
-    factor = charged.prompt_tokens / estimated if estimated else 0.0
-    return {role: replace(each, prompt_tokens=each.prompt_tokens * factor) for role, each in used.items()}
 
 
 async def _run(
