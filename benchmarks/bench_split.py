@@ -9,7 +9,12 @@ import importlib
 
 from benchmarks.common import Row, options, show
 
-PARTS = {"solver": "split_solver_rows", "helix": "split_helix_rows", "distilp": "split_distilp_rows"}
+PARTS = {
+    "solver": "split_solver_rows",
+    "helix": "split_helix_rows",
+    "distilp": "split_distilp_rows",
+    "proportional": "split_proportional_rows",
+}
 
 
 def main() -> None:
