@@ -17,8 +17,10 @@ from coinfer.errors import InputError
 from coinfer.solver import exhaustive, mip
 from coinfer.solver.engines import cp_sat, printed
 from coinfer.solver.limits import Limits
+from coinfer.solver.path.integer_program import formulate_path
 from coinfer.solver.program import MixedIntegerProgram, ProgramBuilder
 from coinfer.solver.result import Status
+from coinfer.testing.path import split_like
 from coinfer.testing.programs import market_split
 from coinfer.testing.solver_contract import check_point
 
@@ -207,3 +209,12 @@ def test_printed_bounds_are_read_at_their_lower_end() -> None:
     assert printed.lower_end("0", significant=6) == 0.0
     assert printed.lower_end("2.000", decimals=3) == 1.9995
     assert printed.lower_end("inf") == -math.inf
+
+
+@pytest.mark.slow
+def test_cp_sat_is_not_believed_when_its_presolve_calls_a_program_infeasible() -> None:
+    """A path program with a feasible point, which OR-Tools 9.15 calls infeasible while presolving, gets its optimum."""
+    program = formulate_path(split_like(0, steps=80, carriers=3)).built
+    found = mip.solve(program, engine="cp-sat", limits=Limits(time_s=50.0))
+    assert found.status in (Status.OPTIMAL, Status.FEASIBLE)
+    assert found.value == pytest.approx(mip.solve(program, engine="highs").value, rel=1e-3)

@@ -7,6 +7,7 @@ of the true one, so its bound, lowered by the rounding of the objective, is a bo
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -67,14 +68,30 @@ class CpSat:
         model = _model(task, objective, reach)
         if model is None:
             return Outcome(status=Status.INFEASIBLE, engine=_name())
+        began = time.monotonic()
+        answer = self._run(task, model, _parameters(task.limits, objective), objective)
+        if answer.status == cp_model_helper.CpSolverStatus.INFEASIBLE and not task.interrupted.is_set():
+            # Its presolve has called programs with large coefficients infeasible that have a feasible point.
+            parameters = _parameters(task.limits, objective)
+            parameters.cp_model_presolve = False
+            if task.limits.time_s is not None:
+                parameters.max_time_in_seconds = max(0.01, task.limits.time_s - (time.monotonic() - began))
+            answer = self._run(task, model, parameters, objective)
+        return _outcome(answer, task, objective)
+
+    def _run(
+        self, task: Task, model: cp_model_helper.CpModelProto, parameters: Any, objective: Scaled
+    ) -> cp_model_helper.CpSolverResponse:
+        from ortools.sat.python import cp_model_helper
+
         solver: Any = cp_model_helper.SolveWrapper()
-        solver.set_parameters(_parameters(task.limits, objective))
+        solver.set_parameters(parameters)
         listener = _listen(solver, task, objective)
         self._solver = solver
-        answer = solver.solve(model)
+        answer: cp_model_helper.CpSolverResponse = solver.solve(model)
         if listener is not None:
             solver.clear_solution_callback(listener)
-        return _outcome(answer, task, objective)
+        return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
