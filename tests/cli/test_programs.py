@@ -152,4 +152,5 @@ def test_a_program_without_its_retriever_cannot_be_tried(folder: Path, capsys: p
     """Where nobody searches, the pilot says so instead of a trial without passages."""
     (folder / "endpoints.json").write_text(json.dumps({k: v for k, v in ENDPOINTS.items() if k != "retriever"}))
     assert piloted(folder, "--program", str(folder / "mine.json")) == 2
-    assert "that can be run; found 'mine@" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "program 'mine': expected what its stages need; found nobody serves the role 'retriever'" in said
