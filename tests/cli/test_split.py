@@ -85,3 +85,41 @@ def test_pages_and_runs_of_a_split_are_refused(
     assert main(["run", str(planned), str(requests)]) == 2
     assert "found a split" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+NOTHING_TAKES_TIME = {
+    "format": "coinfer/problem/1",
+    "kind": "split",
+    "name": "zero",
+    "layers": [{"count": 2, "weights_bytes": {"q4": 1}, "kv_bytes_per_token": 0}],
+    "hidden_size": 8,
+    "devices": [{"name": "a", "memory_bytes": 10, "decode_s": {"q4": [0]}, "power_w": 1}],
+    "codecs": [],
+    "prompt_tokens": 1,
+    "output_tokens": 1,
+    "source": "a",
+}
+
+
+@pytest.mark.parametrize("objective", ["tpot", "bottleneck"])
+def test_layers_that_take_no_time_are_planned_without_a_rate(objective: str, tmp_path: Path) -> None:
+    """Where nothing is busy there is no rate: the figure is absent, and the plan is written and holds."""
+    problem, plan = tmp_path / "problem.json", tmp_path / "plan.json"
+    problem.write_text(json.dumps({**NOTHING_TAKES_TIME, "objective": objective}))
+    assert main(["plan", str(problem), "-o", str(plan)]) == 0
+    assert "tokens_per_s" not in json.loads(plan.read_text())["figures"]
+    assert main(["verify", str(problem), str(plan)]) == 0
+
+
+@pytest.mark.parametrize("number", [1e300, -1.0])
+@pytest.mark.parametrize("field", ["decode_s", "power_w", "memory_bytes"])
+def test_amounts_whose_products_are_no_numbers_are_refused(
+    field: str, number: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Amounts beyond reason, and negative ones, are a sentence with their place, and nothing is written."""
+    problem, plan = tmp_path / "problem.json", tmp_path / "plan.json"
+    device = {**NOTHING_TAKES_TIME["devices"][0], field: {"q4": [number]} if field == "decode_s" else number}  # type: ignore[index, dict-item]
+    problem.write_text(json.dumps({**NOTHING_TAKES_TIME, "devices": [device]}))
+    assert main(["plan", str(problem), "-o", str(plan)]) == 2
+    assert field in capsys.readouterr().err
+    assert not plan.exists()

@@ -98,9 +98,8 @@ def print_plan(made: SplitPlan, problem: SplitProblem) -> None:
         ("hidden states for a token", figures.hidden_bytes_per_token, "bytes"),
     ]
     known = [[name, amount(number, unit)] for name, number, unit in told if number is not None]
-    known.append(["tokens a second, at most", f"{figures.tokens_per_s:,.4g}"])
-    if figures.quality_loss is not None:
-        known.append(["quality lost", f"{figures.quality_loss:.4g}"])
+    plain = (("tokens a second, at most", figures.tokens_per_s), ("quality lost", figures.quality_loss))
+    known += [[name, f"{number:,.4g}"] for name, number in plain if number is not None]
     print()
     common.table("What a request takes", ("figure", ""), known)
 

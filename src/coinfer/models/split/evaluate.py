@@ -61,7 +61,7 @@ class SplitFigures(Record, frozen=True, kw_only=True):
     bottleneck_s
         Longest time for which one generated token of every sequence keeps a device or a link of the pipeline busy.
     tokens_per_s
-        Most tokens per second of this pipeline: sequences over ``bottleneck_s``.
+        Most tokens per second of this pipeline: sequences over ``bottleneck_s``; absent where nothing is busy.
     hidden_bytes_per_token
         Hidden states sent for one generated token of one sequence.
     cuts
@@ -80,10 +80,10 @@ class SplitFigures(Record, frozen=True, kw_only=True):
 
     tpot_s: float
     bottleneck_s: float
-    tokens_per_s: float
     hidden_bytes_per_token: float
     cuts: int
     use: tuple[DeviceUse, ...]
+    tokens_per_s: float | None = None
     ttft_s: float | None = None
     request_s: float | None = None
     j_per_request: float | None = None
@@ -157,7 +157,7 @@ def _figures(
     return SplitFigures(
         tpot_s=tpot_s,
         bottleneck_s=bottleneck_s,
-        tokens_per_s=problem.sequences / bottleneck_s if bottleneck_s > 0.0 else math.inf,
+        tokens_per_s=problem.sequences / bottleneck_s if bottleneck_s > 0.0 else None,
         hidden_bytes_per_token=sum(hop.share * hop.step_bytes for hop in cuts) / problem.sequences,
         cuts=len(cuts),
         use=use,

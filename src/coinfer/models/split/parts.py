@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 
 from coinfer.errors import ProblemError
 from coinfer.records import Record
 
+LEAST, LARGEST = 1e-15, 1e15
+"""Of an amount that is not 0, in any unit: sums and products of such amounts stay finite."""
+
 
 def need_amount(record: object, *fields: str, above_0: bool = False) -> None:
-    """Refuse a number of ``record`` that is negative or not finite (or 0, with ``above_0``); absent ones pass."""
+    """Refuse an amount of ``record`` that is negative, too large or no number (or 0, with ``above_0``).
+
+    A field holds a number, or numbers by name; an absent one passes.
+    """
+    least = LEAST if above_0 else 0.0
     for field in fields:
-        number = getattr(record, field)
-        if number is None:
-            continue
-        if not (0.0 < number < math.inf if above_0 else 0.0 <= number < math.inf):
-            expected = "a finite number above 0" if above_0 else "a finite number, at least 0"
-            raise ProblemError(field, expected=expected, found=number)
+        held = getattr(record, field)
+        for where, number in _amounts(field, held):
+            if not least <= number <= LARGEST:
+                raise ProblemError(where, expected=f"a number in {least:g}..{LARGEST:g}", found=number)
+
+
+def _amounts(where: str, held: object) -> Iterator[tuple[str, float]]:
+    """Yield every number that a field holds, with its place."""
+    if isinstance(held, dict):
+        for name, one in held.items():
+            yield from _amounts(f"{where}[{name!r}]", one)
+    elif isinstance(held, tuple):
+        for i, one in enumerate(held):
+            yield from _amounts(f"{where}[{i}]", one)
+    elif isinstance(held, int | float):
+        yield where, held
 
 
 class LayerGroup(Record, frozen=True, kw_only=True):
@@ -46,12 +63,7 @@ class LayerGroup(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MOST_LAYERS:
             raise ProblemError("count", expected=f"an integer in 1..{MOST_LAYERS}", found=self.count)
-        need_amount(self, "kv_bytes_per_token")
-        for field in ("weights_bytes", "quality_loss"):
-            for quantisation, number in (getattr(self, field) or {}).items():
-                if not 0.0 <= number < math.inf:
-                    where = f"{field}[{quantisation!r}]"
-                    raise ProblemError(where, expected="a finite number, at least 0", found=number)
+        need_amount(self, "kv_bytes_per_token", "weights_bytes", "quality_loss")
 
 
 class SplitDevice(Record, frozen=True, kw_only=True):
@@ -87,14 +99,8 @@ class SplitDevice(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.name or not self.name.isprintable():
             raise ProblemError("name", expected="a name of printable characters", found=self.name)
-        need_amount(self, "memory_bytes", "power_w", "usd_per_s")
+        need_amount(self, "memory_bytes", "power_w", "usd_per_s", "decode_s", "prefill_s_per_token")
         need_amount(self, "load_bytes_per_s", above_0=True)
-        for field in ("decode_s", "prefill_s_per_token"):
-            for quantisation, numbers in (getattr(self, field) or {}).items():
-                for i, number in enumerate(numbers):
-                    if not 0.0 <= number < math.inf:
-                        where = f"{field}[{quantisation!r}][{i}]"
-                        raise ProblemError(where, expected="a finite number, at least 0", found=number)
 
 
 class Link(Record, frozen=True, kw_only=True):
@@ -174,10 +180,7 @@ class EarlyExit(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0.0 <= self.share <= 1.0:
             raise ProblemError("share", expected="a share in 0..1", found=self.share)
-        need_amount(self, "quality_loss")
-        for name, number in self.head_s.items():
-            if not 0.0 <= number < math.inf:
-                raise ProblemError(f"head_s[{name!r}]", expected="a finite number, at least 0", found=number)
+        need_amount(self, "quality_loss", "head_s")
 
 
 class SplitBudgets(Record, frozen=True, kw_only=True):
