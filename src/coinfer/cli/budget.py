@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
-from coinfer.cli import common
+from coinfer.cli import common, endings
 
 if TYPE_CHECKING:
     from coinfer.models.budget.data import BudgetProblem
@@ -42,10 +41,7 @@ def plan(arguments: argparse.Namespace, problem: BudgetProblem) -> int:
         common.print_json(jsonfile.to_builtins(made))
         return 0
     print_plan(made, problem)
-    if arguments.output is not None:
-        print(f"\nWritten to {arguments.output}; check it with: coinfer verify {arguments.problem} {arguments.output}")
-    else:
-        print("\nNothing was written; -o FILE keeps the plan.", file=sys.stderr)
+    endings.print_written(arguments)
     return 0
 
 
@@ -91,26 +87,14 @@ def _print_strata(made: BudgetPlan, problem: BudgetProblem) -> None:
 
 def verify(arguments: argparse.Namespace, problem: BudgetProblem) -> int:
     """Check a plan and print what holds."""
-    from coinfer import jsonfile
     from coinfer.planner.budget.wording import holds
     from coinfer.planner.plan import read_plan
     from coinfer.planner.verify import verify as check
 
     checked = check(problem, read_plan(arguments.plan))
-    if arguments.json:
-        common.print_json(
-            {
-                "proven": checked.proven,
-                "objective": problem.objective,
-                "value": checked.value,
-                "bound": checked.bound,
-                "claims": [jsonfile.to_builtins(claim) for claim in checked.claims],
-            }
-        )
-        return 0
-    rows = [[claim.what, claim.standing, claim.method] for claim in checked.claims]
-    common.table("Claims of the plan", ("claim", "standing", "how"), rows, left=3)
-    print("\n" + common.clean(holds(checked, problem)))
+    endings.print_claims(checked, objective=problem.objective, json=arguments.json)
+    if not arguments.json:
+        print("\n" + common.clean(holds(checked, problem)))
     return 0
 
 

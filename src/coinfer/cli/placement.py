@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coinfer.cli import common
+from coinfer.cli import common, endings
 
 if TYPE_CHECKING:
     from coinfer.models.placement.data import PlacementProblem
@@ -51,10 +50,7 @@ def plan(arguments: argparse.Namespace, problem: PlacementProblem) -> int:
         common.print_json(jsonfile.to_builtins(made))
         return 0
     print_plan(made, problem)
-    if arguments.output is not None:
-        print(f"\nWritten to {arguments.output}; check it with: coinfer verify {arguments.problem} {arguments.output}")
-    else:
-        print("\nNothing was written; -o FILE keeps the plan.", file=sys.stderr)
+    endings.print_written(arguments)
     return 0
 
 
@@ -94,26 +90,14 @@ def _row(name: str, before: PlacementScores, after: PlacementScores) -> list[str
 
 def verify(arguments: argparse.Namespace, problem: PlacementProblem) -> int:
     """Check a placement and print what holds."""
-    from coinfer import jsonfile
     from coinfer.planner.placement.wording import holds
     from coinfer.planner.plan import read_plan
     from coinfer.planner.verify import verify as check
 
     checked = check(problem, read_plan(arguments.plan))
-    if arguments.json:
-        common.print_json(
-            {
-                "proven": checked.proven,
-                "objective": problem.objective,
-                "value": checked.value,
-                "bound": checked.bound,
-                "claims": [jsonfile.to_builtins(claim) for claim in checked.claims],
-            }
-        )
-        return 0
-    rows = [[claim.what, claim.standing, claim.method] for claim in checked.claims]
-    common.table("Claims of the plan", ("claim", "standing", "how"), rows, left=3)
-    print("\n" + common.clean(holds(checked, problem)))
+    endings.print_claims(checked, objective=problem.objective, json=arguments.json)
+    if not arguments.json:
+        print("\n" + common.clean(holds(checked, problem)))
     return 0
 
 

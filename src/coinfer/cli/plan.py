@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from coinfer.cli import common, kinds
+from coinfer.cli import common, endings, kinds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +70,5 @@ def execute(arguments: argparse.Namespace) -> int:
             for point in points
         ]
         common.table("Pareto front (> is this plan)", ("experts", "mean quality", "latency", "energy", "optimal"), rows)
-    if arguments.output is not None:
-        print(f"\nWritten to {arguments.output}; check it with: coinfer verify {arguments.problem} {arguments.output}")
-    else:
-        print("\nNothing was written; -o FILE keeps the plan.", file=sys.stderr)
+    endings.print_written(arguments)
     return 0

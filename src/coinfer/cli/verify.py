@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from coinfer.cli import common, kinds
+from coinfer.cli import common, endings, kinds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run this verb."""
-    from coinfer import jsonfile
     from coinfer.models.problem import read_problem
     from coinfer.models.selection.data import SelectionProblem
     from coinfer.planner.plan import read_plan_of
@@ -29,19 +28,9 @@ def execute(arguments: argparse.Namespace) -> int:
         return int(kinds.module_of(problem).verify(arguments, problem))
     plan = read_plan_of(arguments.plan, SelectionPlan)
     checked = verify(problem, plan)
+    endings.print_claims(checked, objective=problem.objective, json=arguments.json)
     if arguments.json:
-        common.print_json(
-            {
-                "proven": checked.proven,
-                "objective": problem.objective,
-                "value": checked.value,
-                "bound": checked.bound,
-                "claims": [jsonfile.to_builtins(claim) for claim in checked.claims],
-            }
-        )
         return 0
-    rows = [[claim.what, claim.standing, claim.method] for claim in checked.claims]
-    common.table("Claims of the plan", ("claim", "standing", "how"), rows, left=3)
     worth, shown = worth_of(problem), proof(plan.certificate)
     value = worth.exact(checked.value)
     if shown is not None:

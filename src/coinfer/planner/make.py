@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import overload
 
 from coinfer.errors import PlanMismatch
 from coinfer.models.budget.data import BudgetProblem
+from coinfer.models.budget.decision import BudgetDecision
 from coinfer.models.placement.data import PlacementProblem
+from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.problem import Decision, Problem
 from coinfer.models.selection.data import SelectionProblem
+from coinfer.models.selection.decision import SelectionDecision
+from coinfer.models.split.data import SplitProblem
+from coinfer.models.split.decision import SplitDecision
 from coinfer.planner.budget.document import BudgetPlan
-from coinfer.planner.kinds import kind_of
+from coinfer.planner.budget.make import plan as plan_budget
 from coinfer.planner.placement.document import PlacementPlan
+from coinfer.planner.placement.make import plan as plan_placement
 from coinfer.planner.plan import Plan
 from coinfer.planner.selection.document import SelectionPlan
+from coinfer.planner.selection.make import plan as plan_selection
+from coinfer.planner.split.make import plan as plan_split
 from coinfer.profiler.profile import Profile
 from coinfer.solver.limits import Limits
 from coinfer.solver.progress import OnProgress, Stop
+
+MAKERS: dict[type[Problem], tuple[type[Decision], Callable[..., Plan]]] = {
+    SelectionProblem: (SelectionDecision, plan_selection),
+    PlacementProblem: (PlacementDecision, plan_placement),
+    BudgetProblem: (BudgetDecision, plan_budget),
+    SplitProblem: (SplitDecision, plan_split),
+}
+"""The decision of each kind of problem, and what plans it: the options of :func:`plan`, ``profile`` for selections."""
 
 
 @overload
@@ -120,10 +137,10 @@ def plan(
     PlanMismatch
         ``start`` is the decision of another kind of problem.
     """
-    kind = kind_of(problem)
-    if start is not None and not isinstance(start, kind.decision):
+    decision, make = next(made for kind, made in MAKERS.items() if isinstance(problem, kind))
+    if start is not None and not isinstance(start, decision):
         raise PlanMismatch("the decision to begin from is for another kind of problem")
-    return kind.make(
+    return make(
         problem,
         engine=engine,
         limits=limits or Limits(),
@@ -131,5 +148,5 @@ def plan(
         with_proof=with_proof,
         on_progress=on_progress,
         stop=Stop() if stop is None else stop,
-        **({"profile": profile} if kind.takes_profile else {}),
+        **({"profile": profile} if isinstance(problem, SelectionProblem) else {}),
     )

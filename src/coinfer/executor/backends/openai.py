@@ -243,6 +243,8 @@ class OpenAIBackend:
 
     def _cleaned(self, reply: CompletionReply, request: CompletionRequest) -> CompletionReply:
         """Return a reply with its texts as they are to be handed out."""
+        if self._key is None and not request.prefix and not request.stop:
+            return reply
         completions = []
         for each in reply.completions:
             text = without_key(each.text, self._key)

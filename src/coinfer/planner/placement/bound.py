@@ -17,9 +17,6 @@ from coinfer.solver.certificate.levels import LevelProof
 from coinfer.solver.certificate.matching import MatchingProof
 from coinfer.solver.certificate.replicas import extra_kept
 
-TOLERANCE = 1e-7
-"""Difference, relative to the value, below which a value and a bound count as equal."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:

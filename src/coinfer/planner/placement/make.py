@@ -13,8 +13,9 @@ from coinfer.models.placement.decision import PlacementDecision
 from coinfer.models.placement.evaluate import PlacementEvaluation, copies, evaluate, scores
 from coinfer.models.placement.explain import explain_infeasible
 from coinfer.models.placement.formulate import contiguous, slot_program
+from coinfer.planner.agreement import TOLERANCE, closed
 from coinfer.planner.claims import Claim
-from coinfer.planner.placement.bound import TOLERANCE, shown_by
+from coinfer.planner.placement.bound import shown_by
 from coinfer.planner.placement.document import RECOMPUTED_PLACEMENT, Moment, PlacementCertificate, PlacementPlan
 from coinfer.planner.placement.solve import ENGINES, Found, solve
 from coinfer.solver.assignment.program import imbalance
@@ -107,7 +108,7 @@ def _certificate(problem: PlacementProblem, found: Found, evaluation: PlacementE
     claim = Claim(what="bound", standing="claimed", method=found.engine)
     if shown is not None and verified is not None and verified >= bound - TOLERANCE * value:
         claim, bound = Claim(what="bound", standing="verified", method=shown.method), verified
-    optimal = value - bound <= TOLERANCE * value
+    optimal = closed(value, bound)
     return PlacementCertificate(
         status="optimal" if optimal else "feasible",
         value=value,

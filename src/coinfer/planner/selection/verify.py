@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 from coinfer import jsonfile
 from coinfer.errors import CertificateError, PlanMismatch
 from coinfer.models.selection.data import SelectionProblem
 from coinfer.models.selection.evaluate import Evaluation, evaluate
+from coinfer.planner.agreement import MARGIN, same
 from coinfer.planner.bound import Shown, closes, scale_of, shown_by
 from coinfer.planner.claims import RECOMPUTED, Claim, Verification
 from coinfer.planner.predict import deployments, predictions
 from coinfer.planner.selection.document import SelectionPlan
 
-TINY = 1e-300
 EXCESS = 1e-7
 """How far, relative to the scale of the quality, a value may lie above its proof: shares of traffic may use 1e-9 more
 of a budget than the proof allows, and a budget can be worth a hundred times itself."""
-MARGIN = 1e-9
-"""Largest relative difference allowed between a figure in the plan and the same figure re-computed."""
 
 
 def verify(problem: SelectionProblem, plan: SelectionPlan) -> Verification:
@@ -37,7 +33,7 @@ def verify(problem: SelectionProblem, plan: SelectionPlan) -> Verification:
     if evaluation.violations:
         raise CertificateError(f"feasibility: {evaluation.violations[0]}")
     certificate = plan.certificate
-    _same("certificate.value", certificate.value, evaluation.value)
+    same("certificate.value", certificate.value, evaluation.value)
     _check_figures(problem, plan, evaluation)
     claims = list(RECOMPUTED)
     bound, scale = None, scale_of(problem)
@@ -99,7 +95,7 @@ def _check_figures(problem: SelectionProblem, plan: SelectionPlan, evaluation: E
         key = (mine.quantity, mine.category, mine.device, mine.budget, mine.basis)
         if key != (theirs.quantity, theirs.category, theirs.device, theirs.budget, theirs.basis):
             raise CertificateError(f"{where}: it is not the prediction of {mine.quantity} that belongs here")
-        _same(f"{where}.value", theirs.value, mine.value)
+        same(f"{where}.value", theirs.value, mine.value)
         if (theirs.low is None) != (theirs.high is None):
             raise CertificateError(f"{where}: it has one end of an interval")
         if theirs.low is not None and theirs.high is not None and not theirs.low <= theirs.value <= theirs.high:
@@ -113,16 +109,11 @@ def _check_figures(problem: SelectionProblem, plan: SelectionPlan, evaluation: E
             continue
         if name not in plan.alternatives:
             raise CertificateError(f"alternatives.{name}: is missing")
-        _same(f"alternatives.{name}", plan.alternatives[name], figure)
+        same(f"alternatives.{name}", plan.alternatives[name], figure)
     if plan.gate_report != problem.gate_report:
         raise CertificateError("gate_report: it is not the one of the problem")
     if plan.deployments != deployments(problem, plan.decision):
         raise CertificateError("deployments: they are not the selected experts with the endpoints of the problem")
-
-
-def _same(where: str, stated: float, derived: float) -> None:
-    if not math.isclose(stated, derived, rel_tol=MARGIN, abs_tol=TINY):
-        raise CertificateError(f"{where}: the plan says {stated!r}; re-computed from the problem it is {derived!r}")
 
 
 def _no_stronger(where: str, stated: float, proven: float, scale: float, at: str) -> None:

@@ -11,6 +11,7 @@ from coinfer.models.split.data import SplitProblem
 from coinfer.models.split.decision import SplitDecision
 from coinfer.models.split.evaluate import evaluate
 from coinfer.models.split.formulate import decision_of, layered_path
+from coinfer.planner.agreement import TOLERANCE, closed
 from coinfer.planner.claims import Claim
 from coinfer.planner.split.document import PATH_METHOD, RECOMPUTED_SPLIT, SplitCertificate, SplitPlan
 from coinfer.solver.certificate.path import check_path
@@ -20,9 +21,6 @@ from coinfer.solver.path.solve import ENGINES, solve_path
 from coinfer.solver.progress import OnProgress, Stop
 from coinfer.solver.result import Status
 from coinfer.version import __version__
-
-TOLERANCE = 1e-7
-"""Difference, relative to the value, below which a value and a bound count as equal."""
 
 
 def plan(
@@ -64,7 +62,7 @@ def plan(
     claim = Claim(what="bound", standing="claimed", method=found.engine)
     if verified is not None and (bound is None or verified >= bound - TOLERANCE * evaluation.value):
         claim, bound = Claim(what="bound", standing="verified", method=PATH_METHOD), verified
-    optimal = bound is not None and evaluation.value - bound <= TOLERANCE * evaluation.value
+    optimal = bound is not None and closed(evaluation.value, bound)
     return SplitPlan(
         problem=problem.name,
         problem_sha256=jsonfile.sha256(problem),
